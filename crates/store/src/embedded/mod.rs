@@ -1,0 +1,6 @@
+//! Adapters for one machine: nothing else has to be installed.
+
+pub mod data_dir;
+pub mod frontier;
+pub mod pages;
+pub mod vectors;

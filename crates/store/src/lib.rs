@@ -1,0 +1,17 @@
+//! The three stores: contracts, and the adapters that keep them.
+//!
+//! [`frontier`] says which URL is fetched when, [`pages`] keeps what was fetched, [`vectors`] what can be searched.
+//! The contracts are the same on every backend; `conformance` holds the tests that each adapter must pass.
+
+pub mod error;
+pub mod frontier;
+pub mod pages;
+pub mod vectors;
+
+pub use error::{Error, Result};
+pub use frontier::FrontierStore;
+pub use pages::PageStore;
+pub use vectors::VectorStore;
+
+pub mod conformance;
+pub mod embedded;
