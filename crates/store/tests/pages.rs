@@ -125,6 +125,45 @@ async fn a_flipped_byte_is_found_by_the_reader_and_by_verify_and_healed_by_the_n
 }
 
 #[tokio::test]
+async fn a_damaged_index_record_fails_only_what_needs_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let page = new_page(&page_url(1), 1, b"one");
+    let (tenant, key) = (page.record.tenant.clone(), page.record.key);
+    store.put(page.clone()).await.unwrap();
+    drop(store);
+    flip_a_bit_of_every_page_record(directory.path());
+    let slow = PageOptions { group_wait: Duration::from_millis(100), ..options() };
+    let store = EmbeddedPages::open(directory.path(), slow).unwrap();
+    assert!(matches!(store.record(&tenant, &key).await, Err(Error::Corrupt { .. })));
+    assert!(!store.verify().await.unwrap().is_empty());
+    let other = new_page(&page_url(2), 1, b"two");
+    let (touched, put) = tokio::join!(store.touch(page.record.clone()), store.put(other.clone()));
+    assert!(matches!(touched, Err(Error::Corrupt { .. })));
+    put.unwrap();
+    assert_eq!(store.body(&tenant, &other.record.key).await.unwrap(), Some(other.body));
+    store.put(page.clone()).await.unwrap();
+    assert_eq!(store.body(&tenant, &key).await.unwrap(), Some(page.body));
+}
+
+fn flip_a_bit_of_every_page_record(directory: &Path) {
+    use redb::ReadableTable;
+    let database = redb::Database::open(directory.join("index.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let rows = redb::TableDefinition::<&[u8], &[u8]>::new("pages");
+        let mut table = transaction.open_table(rows).unwrap();
+        let rows = table.iter().unwrap().map(Result::unwrap);
+        let found: Vec<_> = rows.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).collect();
+        for (key, mut value) in found {
+            value[20] ^= 1;
+            table.insert(key.as_slice(), value.as_slice()).unwrap();
+        }
+    }
+    transaction.commit().unwrap();
+}
+
+#[tokio::test]
 async fn nothing_is_written_into_the_reserve() {
     let directory = tempfile::tempdir().unwrap();
     let all_of_it = DiskReserve { bytes: u64::MAX, share: 1.0 };
@@ -267,7 +306,7 @@ async fn check_acked(store: &EmbeddedPages, page: u64, seed: u64, n: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
     #[test]
     fn any_header_and_body_bytes_come_back(
         pages in prop::collection::vec(

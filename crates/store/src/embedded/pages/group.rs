@@ -134,14 +134,22 @@ impl<'t> Group<'t> {
         }
     }
 
+    /// As for pages: a damaged record is as good as none.
+    fn known_body(&self, hash: &[u8; 32]) -> Result<Option<StoredBody>> {
+        match self.tables.body(hash) {
+            Err(Error::Corrupt { what, detail }) => {
+                tracing::warn!(%what, %detail, "damaged body record is passed over");
+                Ok(None)
+            }
+            answer => answer,
+        }
+    }
+
     fn keep_response(&mut self, page: &NewPage) -> Result<Response> {
         let body_hash = page.record.body_hash;
         let record_id = Uuid::new_v4();
         self.totals.body_references += 1;
-        let known = match self.tables.body(&body_hash) {
-            Err(Error::Corrupt { .. }) => None,
-            answer => answer?,
-        };
+        let known = self.known_body(&body_hash)?;
         let n_pages = known.as_ref().map_or(0, |body| body.n_pages) + 1;
         if let Some(body) = known.filter(|body| self.is_readable(&body.frame)) {
             let original = warc::Original { id: body.record_id, url: &body.url, fetched_at: body.fetched_at };
@@ -179,7 +187,7 @@ impl<'t> Group<'t> {
         page.revisit.iter().chain(&page.markdown).for_each(|frame| self.count_dead(frame));
         let Some(hash) = page.body else { return Ok(()) };
         self.totals.body_references = self.totals.body_references.saturating_sub(1);
-        let Some(mut body) = self.tables.body(&hash)? else { return Ok(()) };
+        let Some(mut body) = self.known_body(&hash)? else { return Ok(()) };
         body.n_pages = body.n_pages.saturating_sub(1);
         if body.n_pages > 0 {
             return self.tables.set_body(&hash, &body);

@@ -94,31 +94,49 @@ impl Writer {
         if let Err(error) = &outcome {
             tracing::warn!(%error, n_changes = group.len(), "group of pages was not written");
         }
-        for command in group {
-            let answer = match &outcome {
-                Ok(()) => Ok(()),
-                Err(error) => Err(same_again(error)),
+        let (outcome, mut damaged) = match outcome {
+            Ok(damaged) => (Ok(()), damaged),
+            Err(error) => (Err(error), BTreeMap::new()),
+        };
+        for (place, command) in group.into_iter().enumerate() {
+            let answer = match (&outcome, damaged.remove(&place)) {
+                (Ok(()), None) => Ok(()),
+                (Ok(()), Some(error)) => Err(error),
+                (Err(error), _) => Err(same_again(error)),
             };
             // A caller that went away needs no answer.
             let _ = command.reply.send(answer);
         }
     }
 
-    fn try_write(&mut self, group: &[Command], planned: u64) -> Result<()> {
+    /// Answers the changes that met a damaged record, by their place in the group: they changed nothing, and must
+    /// not fail the others.
+    fn try_write(&mut self, group: &[Command], planned: u64) -> Result<BTreeMap<usize, Error>> {
         let adds_bytes = group.iter().any(|command| !matches!(command.change, Change::Delete(..)));
         if adds_bytes {
             self.options.reserve.check(free_space(&self.shared.directory)?, planned)?;
         }
-        self.write(|changes| {
-            for command in group {
-                match &command.change {
-                    Change::Put(page) => changes.put(page)?,
-                    Change::Touch(record) => changes.touch(record)?,
-                    Change::Delete(tenant, key) => changes.delete(tenant, key)?,
+        let mut damaged = BTreeMap::new();
+        let written = self.write(|changes| {
+            for (place, command) in group.iter().enumerate() {
+                let changed = match &command.change {
+                    Change::Put(page) => changes.put(page),
+                    Change::Touch(record) => changes.touch(record),
+                    Change::Delete(tenant, key) => changes.delete(tenant, key),
+                };
+                match changed {
+                    Err(error @ Error::Corrupt { .. }) => drop(damaged.insert(place, error)),
+                    other => other?,
                 }
             }
             Ok(())
-        })
+        });
+        // The engine does not say that a full disk was the cause.
+        written.or_else(|error| {
+            self.options.reserve.check(free_space(&self.shared.directory)?, planned)?;
+            Err(error)
+        })?;
+        Ok(damaged)
     }
 
     /// One durable step. After a failure the store is opened again, as a full disk leaves the engine unusable.
