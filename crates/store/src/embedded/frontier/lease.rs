@@ -78,14 +78,21 @@ pub(super) fn remove(step: &mut Step<'_>, host: &mut HostRow, token: LeaseToken)
     step.remove(&keys::lease(host.shard, token)).map(|_| ())
 }
 
-/// A job that has something queued at the host.
+/// A job that has, or had, URLs at the host.
 pub(super) struct Turn {
     pub(super) job: u32,
     pub(super) share: HostJobRow,
     pub(super) head: JobHead,
 }
 
-/// The host's jobs that may be served, the next first: the tenant served longest ago, of it the job served longest
+impl Turn {
+    /// Whether anything of it may be leased, now or later.
+    pub(super) fn is_served(&self) -> bool {
+        self.head.state == JobState::Running && self.share.n_queued > 0
+    }
+}
+
+/// The host's live jobs, the next first: the tenant served longest ago, of it the job served longest
 /// ago. Also the numbers of jobs that ended and have nothing here any more.
 pub(super) fn turns(view: &impl View, shard: u8, host: u32) -> Result<(Vec<Turn>, Vec<u32>)> {
     let mut shares: Vec<(u32, HostJobRow)> = Vec::new();
@@ -104,7 +111,6 @@ pub(super) fn turns(view: &impl View, shard: u8, host: u32) -> Result<(Vec<Turn>
         }
     }
     order(&mut live);
-    live.retain(|turn| turn.head.state == JobState::Running && turn.share.n_queued > 0);
     Ok((live, dead))
 }
 
@@ -134,7 +140,7 @@ fn pick(
         step.remove(&keys::host_job(host.shard, number, job))?;
     }
     let mut earliest: Option<Timestamp> = None;
-    for turn in turns {
+    for turn in turns.into_iter().filter(Turn::is_served) {
         let next_due = promote(step, number, turn.job, now)?;
         if let Some(page) = first_ready(step, number, turn.job)? {
             return grant(step, claim, request, (number, host), (turn.job, page), now);

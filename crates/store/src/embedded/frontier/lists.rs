@@ -172,7 +172,7 @@ fn queue(
 ) -> Result<Vec<(JobId, Candidate)>> {
     let (mut turns, _) = lease::turns(view, shard, host)?;
     let mut queues: BTreeMap<u32, std::vec::IntoIter<UrlRow>> = BTreeMap::new();
-    for turn in &turns {
+    for turn in turns.iter().filter(|turn| turn.is_served()) {
         queues.insert(turn.job, job_queue(view, host, turn.job, limit, now)?.into_iter());
     }
     let mut clock = turns.iter().map(|turn| turn.share.last_turn).max().unwrap_or_default();
