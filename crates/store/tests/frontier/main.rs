@@ -104,8 +104,13 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// Rows of operations; `ARGIOPE_MODEL_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("ARGIOPE_MODEL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(24)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn any_row_of_operations_answers_as_the_model_does(operations in prop::collection::vec(operation(), 1..60)) {

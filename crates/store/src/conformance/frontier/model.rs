@@ -87,6 +87,8 @@ struct Job {
 
 #[derive(Debug, Default, Clone)]
 struct HostState {
+    /// Whether the store ever heard of it: only then an open moves its gate.
+    is_known: bool,
     gate: Timestamp,
     block: Timestamp,
     delay: Duration,
@@ -115,7 +117,9 @@ impl Model {
     }
 
     fn host(&mut self, number: u8) -> &mut HostState {
-        self.hosts.entry(number).or_default()
+        let state = self.hosts.entry(number).or_default();
+        state.is_known = true;
+        state
     }
 
     fn counters(&self, job: u8) -> JobCounters {
@@ -142,6 +146,10 @@ impl Model {
         }
         for candidate in offer {
             let page = PageKey::of(&candidate.url);
+            let at_host = candidate.url.host();
+            for (number, state) in &mut self.hosts {
+                state.is_known |= host(*number) == at_host;
+            }
             if self.jobs[index].urls.contains_key(&page) {
                 report.n_seen += 1;
             } else if self.counters(job).pages_in_budget() >= MAX_PAGES {
@@ -152,7 +160,6 @@ impl Model {
                 self.next_age += 1;
                 let url = Url { candidate: candidate.clone(), age, attempts: 0, losses: 0, state, token: None };
                 self.jobs[index].urls.insert(page, url);
-                let at_host = candidate.url.host();
                 for (number, state) in &mut self.hosts {
                     if host(*number) == at_host {
                         state.last_turns.entry(job).or_default();
@@ -217,16 +224,15 @@ impl Model {
             url.candidate.url.host() == name && matches!(url.state, UrlState::Leased { deadline } if deadline <= now)
         };
         self.take_back(is_due, false);
-        let state = self.host(number).clone();
+        let state = self.hosts[&number].clone();
         let not_before = state.gate.max(state.block);
-        let known = self.jobs.iter().any(|job| job.urls.values().any(|url| url.candidate.url.host() == name));
         if not_before > self.now {
             return Err(LeaseAnswer::NotBefore(not_before));
         }
         let jobs = 0..N_JOBS;
         let n_out =
             jobs.map(|job| self.at_host(number, job).filter(|(_, url)| url.token.is_some()).count()).sum::<usize>();
-        if n_out >= usize::from(max_in_flight) && (known || max_in_flight > 0) {
+        if n_out >= usize::from(max_in_flight) {
             return Err(LeaseAnswer::Busy);
         }
         let is_dead = |model: &Self, job: u8| {
@@ -234,8 +240,11 @@ impl Model {
             matches!(state, JobState::Finished | JobState::Cancelled) && model.at_host(number, job).next().is_none()
         };
         let dead: Vec<u8> = (0..N_JOBS).filter(|job| is_dead(self, *job)).collect();
-        self.host(number).last_turns.retain(|job, _| !dead.contains(job));
-        let last_turns = self.host(number).last_turns.clone();
+        let mut last_turns = self.hosts[&number].last_turns.clone();
+        last_turns.retain(|job, _| !dead.contains(job));
+        if state.is_known {
+            self.host(number).last_turns.clone_from(&last_turns);
+        }
         let turns = self.turns(number, &last_turns);
         for job in &turns {
             if let Some(page) = self.best(number, *job, &BTreeSet::new()) {
@@ -506,7 +515,7 @@ impl Run<'_> {
         let old = std::mem::replace(&mut self.claim, claim(&*self.store, now).await);
         assert!(self.claim.epoch > old.epoch, "the epoch grows at every open");
         self.model.take_back(|_, _| true, true);
-        for state in self.model.hosts.values_mut() {
+        for state in self.model.hosts.values_mut().filter(|state| state.is_known) {
             state.gate = state.gate.max(now.after(state.delay));
         }
         self
