@@ -44,9 +44,16 @@ fn a_flipped_byte_in_a_value_is_found() {
         assert!(matches!(lease, LeaseAnswer::Granted(_)), "{lease:?}");
         let again = store.admit(&claim, job_id(0), vec![link(url(0, 200))], RejectTally::default(), at(1)).await;
         assert_eq!(again.unwrap().queued.len(), 1);
-        let broken =
-            store.discard(&claim, job_id(0), vec![PageKey::of(&url(0, 33))], argiope_protocol::Fate::Stored, at(1));
-        assert!(matches!(broken.await, Err(Error::Corrupt { .. })));
+        // An operation that fails after it wrote leaves nothing behind, and its neighbours in the group stay.
+        let pages = vec![PageKey::of(&url(0, 10)), PageKey::of(&url(0, 33))];
+        let broken = store.discard(&claim, job_id(0), pages, argiope_protocol::Fate::Stored, at(1));
+        let offer = vec![link(url(0, 201))];
+        let good = store.admit(&claim, job_id(0), offer, RejectTally::default(), at(1));
+        let (broken, good) = tokio::join!(broken, good);
+        assert!(matches!(broken, Err(Error::Corrupt { .. })), "{broken:?}");
+        assert_eq!(good.unwrap().queued.len(), 1);
+        let counters = store.job(job_id(0)).await.unwrap().counters;
+        assert_eq!((counters.stored, counters.discovered, counters.is_balanced()), (0, 52, true));
     });
 }
 

@@ -6,6 +6,7 @@ use argiope_store::FrontierStore;
 use argiope_store::conformance::frontier::{at, claim, host, job_id, link, request, spec};
 use argiope_store::frontier::{LeaseAnswer, RejectTally};
 use rustix::time::{ClockId, clock_gettime};
+use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
 fn cpu_seconds() -> f64 {
@@ -46,8 +47,6 @@ fn admits_leases_and_settles_are_measured() {
             store.admit(&held, job_id(0), offer, RejectTally::default(), at(0)).await.unwrap();
         }
         watch.stop(n_offered);
-        let bytes = std::fs::metadata(&path).unwrap().len();
-        eprintln!("database file: {} bytes a URL", bytes / n_offered);
         let watch = Watch::start("hosts()");
         let hosts = store.hosts(&held, at(0)).await.unwrap();
         watch.stop(hosts.len() as u64);
@@ -65,6 +64,13 @@ fn admits_leases_and_settles_are_measured() {
         futures(work).await;
         watch.stop(n_leases / 50 * 50);
         assert_eq!(store.job(job_id(0)).await.unwrap().counters.stored, n_leases / 50 * 50);
+        drop(store);
+        let engine = redb::Database::open(&path).unwrap();
+        let stats = engine.begin_write().unwrap().stats().unwrap();
+        let used = stats.allocated_pages() * stats.page_size() as u64;
+        let file = std::fs::metadata(&path).unwrap().blocks() * 512;
+        eprintln!("used pages: {} bytes a URL, of it rows {}", used / n_offered, stats.stored_bytes() / n_offered);
+        eprintln!("blocks of the closed file: {} bytes a URL", file / n_offered);
     });
 }
 

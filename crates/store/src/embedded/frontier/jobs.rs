@@ -9,6 +9,7 @@ use crate::frontier::JobRecord;
 use crate::{Error, Result};
 use argiope_protocol::{CanonicalUrl, Fate, JobCounters, JobId, JobSpec, JobState, PageKey, SkipReason, Timestamp};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
 pub(super) fn create(step: &mut Step<'_>, id: JobId, spec: &JobSpec, now: Timestamp) -> Result<bool> {
@@ -153,13 +154,12 @@ fn move_where(
     for page in &pages {
         let mut url: UrlRow = step.get(&keys::url(job, page))?.ok_or_else(|| torn("a URL is missing"))?;
         let place = (url.shard, url.host);
-        if !shares.contains_key(&place) {
-            shares.insert(place, step.get(&keys::host_job(place.0, place.1, job))?.unwrap_or_default());
-        }
         edit(&mut url);
-        if let Some(share) = shares.get_mut(&place) {
-            ledger::move_url(step, (job, *page), &mut url, to, &mut head, share)?;
-        }
+        let share = match shares.entry(place) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(step.get(&keys::host_job(place.0, place.1, job))?.unwrap_or_default()),
+        };
+        ledger::move_url(step, (job, *page), &mut url, to, &mut head, share)?;
     }
     for ((shard, host), share) in shares {
         step.put(&keys::host_job(shard, host, job), &share)?;

@@ -156,7 +156,7 @@ impl Writer {
         }
         *tried_at = Some(Instant::now());
         let reopened = catch_unwind(AssertUnwindSafe(|| self.engine.reopen(&self.known)));
-        match reopened.unwrap_or_else(|_| Err(Error::Closed)) {
+        match reopened.unwrap_or(Err(Error::Closed)) {
             Ok(()) => {
                 self.broken = None;
                 tracing::info!("frontier database was opened again");
