@@ -86,19 +86,19 @@ fn state() -> impl Strategy<Value = JobState> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let number = any::<u8>;
-    let offer = prop::collection::vec((number(), 0..12_u8, source(), 0..3_u16), 0..8);
+    let offer = prop::collection::vec((number(), 0..5_u8, source(), 0..3_u16), 0..8);
     prop_oneof![
         4 => (number(), offer).prop_map(|(job, urls)| Operation::Admit(job, urls)),
         8 => (number(), 1..4_u16, 0..2_000_u64).prop_map(|(host, max, delay)| Operation::Lease(host, max, delay)),
         4 => (any::<usize>(), fate()).prop_map(|(token, fate)| Operation::Settle(token, fate)),
-        2 => (any::<usize>(), 0..20_000_u64).prop_map(|(token, wait)| Operation::Retry(token, wait)),
+        4 => (any::<usize>(), 0..4_000_u64).prop_map(|(token, wait)| Operation::Retry(token, wait)),
         1 => (any::<usize>(), 0..5_000_u64).prop_map(|(token, wait)| Operation::Defer(token, wait)),
-        1 => (number(), prop::collection::vec((number(), 0..12_u8), 0..4)).prop_map(|(job, urls)| Operation::Discard(job, urls)),
+        1 => (number(), prop::collection::vec((number(), 0..5_u8), 0..4)).prop_map(|(job, urls)| Operation::Discard(job, urls)),
         1 => (number(), 0..5_000_u64).prop_map(|(host, wait)| Operation::Block(host, wait)),
         1 => (number(), 0..5_000_u64).prop_map(|(host, wait)| Operation::Push(host, wait)),
         1 => (number(), 0..2_000_u64).prop_map(|(host, delay)| Operation::Start(host, delay)),
         5 => (0..6_000_u64).prop_map(Operation::Advance),
-        2 => (number(), state()).prop_map(|(job, state)| Operation::Move(job, state)),
+        1 => (number(), state()).prop_map(|(job, state)| Operation::Move(job, state)),
         1 => number().prop_map(Operation::RetryFailed),
         2 => (number(), 0..8_usize).prop_map(|(host, limit)| Operation::Peek(host, limit)),
         1 => Just(Operation::Reclaim),
@@ -108,14 +108,14 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 /// Rows of operations; `ARGIOPE_MODEL_CASES` asks for more.
 fn cases() -> u32 {
-    std::env::var("ARGIOPE_MODEL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(24)
+    std::env::var("ARGIOPE_MODEL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(32)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_row_of_operations_answers_as_the_model_does(operations in prop::collection::vec(operation(), 1..60)) {
+    fn any_row_of_operations_answers_as_the_model_does(operations in prop::collection::vec(operation(), 1..120)) {
         runtime().block_on(model::run(&Embedded::new(), &operations));
     }
 }

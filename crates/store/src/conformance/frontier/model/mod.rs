@@ -17,8 +17,9 @@ use std::time::Duration;
 pub const N_JOBS: u8 = 3;
 /// Hosts of a run.
 pub const N_HOSTS: u8 = 2;
-const MAX_PAGES: u64 = 12;
-const MAX_ATTEMPTS: u8 = 3;
+/// Small, so that a short row of operations reaches it.
+const MAX_PAGES: u64 = 6;
+const MAX_ATTEMPTS: u8 = 2;
 const MAX_LOSSES: u8 = 20;
 
 /// One operation. Numbers are taken modulo what there is.

@@ -1,6 +1,6 @@
 //! Gives operations to a store and to the model, and compares.
 
-use super::{MAX_PAGES, Model, N_HOSTS, N_JOBS, Operation, Url};
+use super::{MAX_ATTEMPTS, MAX_PAGES, Model, N_HOSTS, N_JOBS, Operation, Url};
 use crate::FrontierStore;
 use crate::conformance::frontier::{FrontierFactory, at, claim, host, job_id, request, spec, url};
 use crate::frontier::{LeaseAnswer, RejectTally, StartAnswer, UrlEntry, UrlFilter, UrlState};
@@ -25,7 +25,9 @@ pub async fn run(factory: &dyn FrontierFactory, operations: &[Operation]) {
     let store = factory.open(at(0)).await;
     let model = Model::new();
     for (number, job) in (0..).zip(&model.jobs) {
-        store.create_job(job_id(number), &spec(job.tenant, MAX_PAGES), at(0)).await.expect("made");
+        let mut spec = spec(job.tenant, MAX_PAGES);
+        spec.limits.max_attempts = MAX_ATTEMPTS;
+        store.create_job(job_id(number), &spec, at(0)).await.expect("made");
     }
     let claim = claim(&*store, at(0)).await;
     let mut run = Run { factory, store, claim, model, tokens: Vec::new() };
