@@ -167,8 +167,12 @@ pub trait VectorStore: Send + Sync + 'static {
     async fn apply(&self, group: Vec<PageWrite>) -> Result<Vec<WriteAnswer>>;
     /// The visible versions, in the order asked; `None` where there is none.
     async fn heads(&self, tenant: &TenantId, pages: &[PageKey]) -> Result<Vec<Option<PageHead>>>;
-    /// Hits of one side whose chunk its page's head lists, best first.
+    /// Hits of one side whose chunk its page's head lists, best first. All hits of one answer are of the same
+    /// version of their page.
     async fn search(&self, side: Side, query: &SideQuery) -> Result<Vec<SideHit>>;
+    /// Hits of the lexical and of the semantic side, both of the same versions of their pages: what a hybrid
+    /// search fuses. Two calls of `search` may see a page change in between.
+    async fn search_both(&self, query: &SideQuery) -> Result<(Vec<SideHit>, Vec<SideHit>)>;
     /// Number of stored chunks of a tenant, listed or not.
     async fn count(&self, tenant: &TenantId) -> Result<u64>;
     /// All stored chunks after `after`, in id order, at most `limit`.
