@@ -30,6 +30,11 @@ struct Version {
 }
 
 impl Meta {
+    /// Whether the directory holds an index.
+    pub(super) fn exists(dir: &Path) -> bool {
+        dir.join(META_FILE).exists()
+    }
+
     /// Reads the file, or writes it for a new index.
     ///
     /// # Errors

@@ -114,11 +114,14 @@ impl EmbeddedVectors {
     ///
     /// # Errors
     /// `Locked` when it is open already, `ModelMismatch` when it was made with another model or dimension, `Newer`
-    /// when a newer version of this program made it, `Corrupt`, or what the engine says.
+    /// when a newer version of this program made it, `DiskFull` when it is new and has no room, `Corrupt`, or what the engine says.
     pub fn open(dir: impl AsRef<Path>, model: IndexModel, options: VectorOptions) -> Result<Self> {
         let dir = dir.as_ref().to_path_buf();
         std::fs::create_dir_all(&dir).map_err(|error| Error::engine("make the index's directory", error))?;
         let lock = DirLock::take(&dir)?;
+        if !Meta::exists(&dir) {
+            space::check(&dir, &options, 1)?;
+        }
         let meta = Meta::open(&dir, &model, options.average_words)?;
         let shards = Shards::open(&dir, &model, options.optimize_every)?;
         let lexical = Lexical::try_new(meta.average_words)?;

@@ -45,11 +45,22 @@ impl Shards {
             let chunks = open_shard(&chunks, chunk_config(model.dimension, optimize_every))?;
             let pages = open_shard(&dir.join("pages"), page_config())?;
             let shards = Self { chunks, pages };
-            shards.make_indexes()?;
-            shards.chunks.flush();
-            shards.pages.flush();
+            // Opening an index that is complete writes nothing, so it may be searched on a full disk.
+            if !shards.has_indexes() {
+                shards.make_indexes()?;
+                shards.chunks.flush();
+                shards.pages.flush();
+            }
             Ok(shards)
         })
+    }
+
+    fn has_indexes(&self) -> bool {
+        let has_all = |shard: &EdgeShard, fields: &[&str]| {
+            let schema = shard.info().payload_schema;
+            fields.iter().all(|field| path(field).is_ok_and(|path| schema.contains_key(&path)))
+        };
+        has_all(&self.chunks, &CHUNK_INDEXES) && has_all(&self.pages, &PAGE_INDEXES)
     }
 
     /// Indexes the payload fields that searches filter by, in segments that have no index of them yet.
@@ -91,6 +102,8 @@ pub(super) fn caught<T>(context: &'static str, run: impl FnOnce() -> Result<T>) 
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_else(|| "the engine panicked".to_owned());
+        // The engine's messages may hold a backtrace.
+        let message = message.chars().take_while(|c| *c != '\n').take(300).collect();
         Err(Error::Engine { context, message, is_poisoned: false })
     })
 }
