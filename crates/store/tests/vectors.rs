@@ -280,7 +280,9 @@ fn kill_soon(child: &std::process::Child, millis: u64) -> std::thread::JoinHandl
 async fn the_child_of_the_kill_test() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
     let first_seq: u64 = std::env::var(CHILD_SEQ).unwrap().parse().unwrap();
-    let store = Arc::new(open(Path::new(&dir)).unwrap());
+    // Small, so that some of the kills meet an optimisation.
+    let options = VectorOptions { optimize_every: 60, ..options() };
+    let store = Arc::new(EmbeddedVectors::open(Path::new(&dir), suite::model(), options).unwrap());
     let writers = (0..N_WRITERS).map(|writer| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {

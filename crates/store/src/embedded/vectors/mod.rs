@@ -165,7 +165,11 @@ impl EmbeddedVectors {
     fn send(&self, command: Command) -> Result<()> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = writer.as_ref().ok_or(Error::Closed)?;
-        handle.commands.try_send(command).map_err(|_| Error::engine("queue a write", "the writer ended"))
+        handle.commands.try_send(command).map_err(|_| Error::Engine {
+            context: "queue a write",
+            message: "the writer ended".to_owned(),
+            is_poisoned: true,
+        })
     }
 
     async fn read<T: Send + 'static>(

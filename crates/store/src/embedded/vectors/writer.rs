@@ -324,3 +324,42 @@ fn copy_of(failure: &Error) -> Error {
         other => Error::engine("write a group", other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::shards::DENSE;
+    use super::*;
+    use crate::vectors::IndexModel;
+    use qdrant_edge::external::serde_json::json;
+    use qdrant_edge::{Payload, VectorPersisted};
+
+    fn point(n: u16) -> PointStructPersisted {
+        let vector = VectorPersisted::Dense(vec![1.0, f32::from(n)]);
+        let payload = json!({"tenant": "t", "host": "h", "domain": "d", "language": "en", "page": n.to_string()});
+        PointStructPersisted {
+            id: point_id(Uuid::from_u128(n.into())),
+            vector: VectorStructPersisted::Named(HashMap::from([(DENSE.to_owned(), vector)])),
+            payload: payload.as_object().cloned().map(Payload),
+        }
+    }
+
+    #[test]
+    fn an_optimised_index_has_payload_indexes_in_old_and_new_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let model = IndexModel { id: "m".to_owned(), dimension: 2 };
+        let shards = Shards::open(dir.path(), &model, 200).unwrap();
+        for round in 0..3 {
+            upsert(&shards.chunks, (round * 300..(round + 1) * 300).map(point).collect()).unwrap();
+            shards.chunks.flush();
+            optimize(&shards).unwrap();
+        }
+        upsert(&shards.chunks, (900..950).map(point).collect()).unwrap();
+        let info = shards.chunks.info();
+        assert_eq!(info.points_count, 950);
+        assert!(info.segments_count > 1, "nothing was optimised");
+        assert_eq!(info.payload_schema.len(), 5);
+        for (field, index) in info.payload_schema {
+            assert_eq!(index.points, 950, "{field}");
+        }
+    }
+}
