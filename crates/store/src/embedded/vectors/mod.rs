@@ -13,6 +13,7 @@
 //! Searches scan: no HNSW graph is built yet, at any size. Up to about 100,000 chunks that is the faster way; above
 //! it a semantic search takes time in proportion to the number of chunks.
 
+mod group;
 mod lexical;
 mod meta;
 mod options;

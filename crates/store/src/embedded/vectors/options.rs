@@ -16,8 +16,8 @@ pub struct VectorOptions {
     /// … than this fraction of its size; the smaller of the two counts. Values above 1 are taken as they are.
     pub min_free_fraction: f64,
     /// Average number of words in a chunk after stop words, for the length normalisation of BM25. Fixed when the
-    /// index is made, since the weights of all stored chunks rest on it. The default is what chunks of 256 tokens of
-    /// English documentation have.
+    /// index is made, since the weights of all stored chunks rest on it. The default: 950 characters (256 tokens) of
+    /// 646 crates' READMEs have 96 such words on average, and chunks are seldom full.
     pub average_words: f64,
     /// Written chunks between two optimisations of the index.
     pub optimize_every: usize,
@@ -31,7 +31,7 @@ impl Default for VectorOptions {
             queue_chunks: 2_048,
             min_free_bytes: 512 * 1024 * 1024,
             min_free_fraction: 0.05,
-            average_words: 120.0,
+            average_words: 90.0,
             optimize_every: 2_500,
         }
     }
