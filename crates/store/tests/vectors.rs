@@ -116,7 +116,6 @@ async fn a_second_open_is_refused_until_the_first_is_closed() {
     store.close().await.unwrap();
     assert!(matches!(store.apply(vec![write(1, 2)]).await, Err(Error::Closed)));
     assert!(matches!(store.count(&TenantId::default()).await, Err(Error::Closed)));
-    drop(store);
     assert_eq!(open(dir.path()).unwrap().count(&TenantId::default()).await.unwrap(), 3);
 }
 

@@ -57,7 +57,6 @@ pub struct EmbeddedVectors {
     /// Room in the queue, one permit a chunk and one a call.
     room: Arc<Semaphore>,
     writer: Mutex<Option<WriterHandle>>,
-    _lock: DirLock,
 }
 
 #[derive(Debug)]
@@ -115,7 +114,8 @@ impl EmbeddedVectors {
     ///
     /// # Errors
     /// `Locked` when it is open already, `ModelMismatch` when it was made with another model or dimension, `Newer`
-    /// when a newer version of this program made it, `DiskFull` when it is new and has no room, `Corrupt`, or what the engine says.
+    /// when a newer version of this program made it, `DiskFull` when it is new and has no room, `Corrupt`, or what the
+    /// engine says.
     pub fn open(dir: impl AsRef<Path>, model: IndexModel, options: VectorOptions) -> Result<Self> {
         let dir = dir.as_ref().to_path_buf();
         std::fs::create_dir_all(&dir).map_err(|error| Error::engine("make the index's directory", error))?;
@@ -133,16 +133,17 @@ impl EmbeddedVectors {
         // Each command that takes room takes at least one permit, so the queue is never full of them; the rest is
         // for closing and for removing strays.
         let (commands, receiver) = sync_channel(usize::try_from(n_room).unwrap_or(usize::MAX).saturating_add(16));
-        let writer = Writer::new(Arc::clone(&shared), receiver);
+        let writer = Writer::new(Arc::clone(&shared), receiver, lock);
         let thread = std::thread::Builder::new()
             .name("vector-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| Error::engine("start the writer", error))?;
         let room = Arc::new(Semaphore::new(usize::try_from(n_room).unwrap_or(usize::MAX)));
-        Ok(Self { shared, room, writer: Mutex::new(Some(WriterHandle { commands, thread })), _lock: lock })
+        Ok(Self { shared, room, writer: Mutex::new(Some(WriterHandle { commands, thread })) })
     }
 
-    /// Writes out what is queued, flushes and closes. Later calls answer [`Error::Closed`]; closing twice is no error.
+    /// Writes out what is queued, flushes and closes; the directory can be opened again then. Later calls answer
+    /// [`Error::Closed`]; closing twice is no error.
     ///
     /// # Errors
     /// When the engine fails to flush.

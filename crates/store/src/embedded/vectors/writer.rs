@@ -3,6 +3,7 @@
 //!
 //! Commands are answered when what they did is flushed (`group`).
 
+use super::meta::DirLock;
 use super::plan::PreparedWrite;
 use super::shards::{Shards, caught};
 use super::{Shared, State, group, space};
@@ -46,13 +47,15 @@ pub(super) struct Writer {
     n_unoptimized: usize,
     /// Set by a failure, cleared by a commit: the store is re-opened once between the two.
     was_reopened: bool,
+    /// Freed when the thread ends, after everything is flushed.
+    _lock: DirLock,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, commands: Receiver<Command>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, commands: Receiver<Command>, lock: DirLock) -> Self {
         // The growing segment of an index that existed may be nearly full already.
         let n_unoptimized = shared.options.optimize_every;
-        Self { shared, commands, n_unoptimized, was_reopened: false }
+        Self { shared, commands, n_unoptimized, was_reopened: false, _lock: lock }
     }
 
     /// Runs until a close command or until every sender is gone; the index is flushed and closed then.
