@@ -1,7 +1,8 @@
 //! What the embedded vector store costs: CPU a chunk while writing, time and CPU a search.
 //!
 //! `cargo bench -p argiope-store --bench vectors [N_CHUNKS]` writes pages of 8 chunks from 4 callers, then asks
-//! questions of both sides. The texts are random words with Zipf's frequencies, 150 to a chunk.
+//! questions of both sides (100 hits each). Measured with 2 cores at 2,000 chunks: 0.19 ms CPU a chunk, 920 chunks/s,
+//! 3.1 ms a question. The texts are random words with Zipf's frequencies, 150 to a chunk.
 
 use argiope_protocol::{ChunkHash, ChunkId, JobId, PageKey, TenantId, Timestamp};
 use argiope_store::embedded::vectors::{EmbeddedVectors, VectorOptions};
