@@ -20,7 +20,7 @@ pub(super) fn unpack<'a>(body: &'a [u8], collector: &mut Collector) -> Cow<'a, [
     if !body.starts_with(GZIP_MAGIC) {
         return Cow::Borrowed(cap(body, collector));
     }
-    let allowed = body.len().saturating_mul(MAX_RATIO).max(FREE_BYTES).min(MAX_SITEMAP_BYTES);
+    let allowed = body.len().saturating_mul(MAX_RATIO).clamp(FREE_BYTES, MAX_SITEMAP_BYTES);
     let mut decoded = Vec::new();
     // One byte more than allowed shows that there is more.
     let limit = u64::try_from(allowed).unwrap_or(u64::MAX).saturating_add(1);
