@@ -13,7 +13,7 @@ use argiope_protocol::{CanonicalUrl, RejectReason};
 use std::collections::{BTreeSet, HashMap};
 
 /// URLs of one directory. A sitemap file may name 50,000, so a site may well have them; the largest directory of
-/// the trees this was tried on holds 20,000 files.
+/// the Python, Rust, PostgreSQL and Git trees holds 6,661 files.
 const DIRECTORY_BUDGET: u32 = 50_000;
 
 /// URLs of one path that differ in the value of one key: the key then names a page, as `id` or `title` do. As many
