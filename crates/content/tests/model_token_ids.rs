@@ -17,8 +17,9 @@ fn check(rules: &str, tokenize: impl Fn(&str) -> Vec<u32>) {
             panic!("a line without three fields: {line:?}");
         };
         if kind == rules {
-            let text: String = serde_json::from_str(text).unwrap();
-            let ids: Vec<u32> = ids.split_whitespace().map(|id| id.parse().unwrap()).collect();
+            let text: String = serde_json::from_str(text).expect("the fixture holds JSON");
+            let ids: Vec<u32> =
+                ids.split_whitespace().map(|id| id.parse().expect("the fixture holds numbers")).collect();
             assert_eq!(tokenize(&text), ids, "{text:?}");
             n_texts += 1;
         }

@@ -33,7 +33,7 @@ pub(super) struct Pieces {
 impl Pieces {
     /// Builds the trie. Of equal strings one wins.
     pub(super) fn new<'a>(pieces: impl Iterator<Item = (&'a str, u32)>) -> Self {
-        let mut sorted: Vec<(&[u8], u32)> = pieces.map(|(piece, id)| (piece.as_bytes(), id)).collect();
+        let mut sorted: Vec<Entry<'_>> = pieces.map(|(piece, id)| (piece.as_bytes(), id)).collect();
         sorted.sort_unstable();
         sorted.dedup_by_key(|(piece, _)| *piece);
         Builder { units: vec![Unit { parent: 0, ..FREE }], first_free: FAN_OUT, first_roomy: FAN_OUT }.build(&sorted)
@@ -67,6 +67,9 @@ impl Pieces {
     }
 }
 
+/// A string and its id.
+type Entry<'a> = (&'a [u8], u32);
+
 struct Builder {
     units: Vec<Unit>,
     /// No unit between the first 256, which no base could reach for every byte, and this is free.
@@ -76,10 +79,10 @@ struct Builder {
 }
 
 impl Builder {
-    fn build(mut self, sorted: &[(&[u8], u32)]) -> Pieces {
+    fn build(mut self, sorted: &[Entry<'_>]) -> Pieces {
         // Node, depth, and the strings that share the path to it.
         let mut open = vec![(0_usize, 0_usize, sorted)];
-        let mut children: Vec<(u8, &[(&[u8], u32)])> = Vec::new();
+        let mut children: Vec<(u8, &[Entry<'_>])> = Vec::new();
         while let Some((node, depth, mut strings)) = open.pop() {
             if let Some(((piece, id), rest)) = strings.split_first()
                 && piece.len() == depth
