@@ -17,7 +17,6 @@ pub(super) struct Cell {
 }
 
 /// The rows of a table that were read and not yet written.
-#[derive(Default)]
 pub(super) struct Table {
     pub(super) is_layout: bool,
     rows: Vec<Row>,
@@ -63,6 +62,11 @@ pub(super) fn is_block_row(facts: &Facts, at: usize) -> bool {
 }
 
 impl Table {
+    /// A table without rows.
+    pub(super) fn new(is_layout: bool) -> Self {
+        Self { is_layout, rows: Vec::new() }
+    }
+
     /// Begins a row.
     pub(super) fn begin_row(&mut self, is_head: bool) {
         self.rows.push(Row { cells: Vec::new(), is_head });

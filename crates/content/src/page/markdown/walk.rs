@@ -494,7 +494,7 @@ impl<'d> Writer<'d> {
         if self.is_flat() {
             return self.on_exit(at, Exit::Block);
         }
-        self.tables.push(Table { is_layout: table::is_layout(self.dom, self.facts, at), ..Table::default() });
+        self.tables.push(Table::new(table::is_layout(self.dom, self.facts, at)));
         self.on_exit(at, Exit::Table)
     }
 
