@@ -1,6 +1,6 @@
 //! Where the main content is: a documentation container that holds most of the page's unlinked text.
 
-use super::dom::{Dom, Facts};
+use super::dom::{Count, Dom, Facts};
 use super::tag::Tag;
 
 /// What the page's own words say about its kind.
@@ -35,6 +35,10 @@ const GENERAL: &[&str] = &["content__default", "content", "main", "bodyContent",
 const MAX_CANDIDATES: usize = 3;
 /// Share of the page's unlinked text that a container must hold.
 const MIN_SHARE: f32 = 0.5;
+/// Unlinked text outside a small page's `main`, in characters.
+const MAX_OUTSIDE: u32 = 1500;
+/// Share of linked text from which a page is an index: its links are its content, and all text is weighed.
+const INDEX_DENSITY: f32 = 0.75;
 /// Share of the chosen container that a container within it must hold to be taken instead.
 const MIN_NARROWER: f32 = 0.97;
 
@@ -43,17 +47,31 @@ pub(super) fn find(dom: &Dom, facts: &Facts, evidence: Evidence) -> Option<usize
     if evidence == Evidence::Article {
         return None;
     }
-    let needed = (facts.unlinked_text(dom) as f32 * MIN_SHARE).max(1.0);
     let body = dom.body()?;
+    let weigh = if facts.at(body).link_density() > INDEX_DENSITY { Count::all } else { Count::unlinked };
+    let needed = (weigh(&facts.at(body)) as f32 * MIN_SHARE).max(1.0);
     let mut ranked: Vec<(usize, usize)> = dom.descendants(body).filter_map(|at| Some((rank(dom, at)?, at))).collect();
     ranked.sort_unstable();
     let best = ranked.chunk_by(|one, other| one.0 == other.0).filter(|group| group.len() <= MAX_CANDIDATES).find_map(
         |group| {
-            let best = group.iter().map(|&(_, at)| at).max_by_key(|&at| facts.at(at).unlinked())?;
-            (facts.at(best).unlinked() as f32 >= needed).then_some(best)
+            let best = group.iter().map(|&(_, at)| at).max_by_key(|&at| weigh(&facts.at(at)))?;
+            (weigh(&facts.at(best)) as f32 >= needed).then_some(best)
         },
     )?;
     Some(narrow(dom, facts, &ranked, best))
+}
+
+/// The only `main` of a page that has little text anywhere: a stub beside menus and pop-ups.
+fn small(dom: &Dom, facts: &Facts, ranked: &[(usize, usize)], body: usize) -> Option<usize> {
+    let mut groups = ranked
+        .chunk_by(|one, other| one.0 == other.0)
+        .filter(|group| group.iter().all(|&(rank, _)| rank <= SPECIFIC.len()));
+    let best = groups.find_map(|group| match group {
+        [(_, at)] if facts.at(*at).text > 0 => Some(*at),
+        _ => None,
+    })?;
+    let outside = facts.at(body).unlinked().saturating_sub(facts.at(best).unlinked());
+    (dom.descendants(body).contains(&best) && outside <= MAX_OUTSIDE).then_some(best)
 }
 
 /// A container within the container that holds nearly all of it leaves out headers and page navigation.
@@ -64,7 +82,7 @@ fn narrow(dom: &Dom, facts: &Facts, ranked: &[(usize, usize)], container: usize)
         let is_inside = dom.descendants(best).contains(&at);
         let holds_all =
             inner.n_headings == outer.n_headings && inner.n_tables == outer.n_tables && inner.pre == outer.pre;
-        if is_inside && holds_all && inner.unlinked() as f32 >= MIN_NARROWER * outer.unlinked() as f32 {
+        if is_inside && holds_all && inner.all() as f32 >= MIN_NARROWER * outer.all() as f32 {
             best = at;
         }
     }

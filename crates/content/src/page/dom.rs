@@ -244,6 +244,11 @@ impl Count {
         self.text.saturating_sub(self.linked)
     }
 
+    /// All text.
+    pub(super) const fn all(&self) -> u32 {
+        self.text
+    }
+
     /// Share of the text that is linked, 0 to 1.
     pub(super) fn link_density(&self) -> f32 {
         if self.text == 0 { 0.0 } else { self.linked as f32 / self.text as f32 }

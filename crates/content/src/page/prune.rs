@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// Words of classes and ids that name furniture. They only count together with the numbers in [`is_furniture`].
 static FURNITURE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?i-u)(?:^|[ _-])(?:nav(?:bar|header|footer|igation|path|links?)?|breadcrumbs?|side-?bar\w*|menu|toc|table-?of-?contents|contents|footer|header|page-?nav\w*|pagination|pager|prev|next|search\w*|skip\w*|related|share\w*|social|cookie\w*|banner|promo\w*|newsletter|feedback|edit(?:-this)?-page|edit-?on-?\w+|copy\w*|toplang|bottomlang|quickview|docnav|sphinxsidebar|out-of-band|theme\w*|version-?\w*|last-updated|headertitle-?nav|tablist)(?:$|[ _-])",
+        r"(?i-u)(?:^|[ _-])(?:nav(?:bar|header|footer|igation|path|links?)?|breadcrumbs?|side-?bar\w*|menu|toc|table-?of-?contents|contents|footer|header|page-?nav\w*|pagination|pager|prev|next|search\w*|skip\w*|related|share\w*|social|cookie\w*|banner|promo\w*|newsletter|feedback|edit(?:-this)?-page|edit-?on-?\w+|copy\w*|toplang|bottomlang|quickview|docnav|sphinxsidebar|out-of-band|theme\w*|version-?\w*|last-updated|headertitle-?nav|tablist|top)(?:$|[ _-])",
     )
     .expect("the expression is a constant that the tests compile")
 });
@@ -16,23 +16,10 @@ static FURNITURE: LazyLock<Regex> = LazyLock::new(|| {
 /// Least text of a page after soft pruning, as a share of what hard pruning leaves. Below it the links are the content: an index.
 const MIN_KEPT: f32 = 0.2;
 /// Signs that stand for a link to the heading itself.
-const PERMALINK_SIGNS: &[&str] = &[
-    "¶",
-    "#",
-    "§",
-    "🔗",
-    "\u{f0c1}",
-    "\u{200b}",
-    "◆",
-    "◆\u{a0}",
-    "[src]",
-    "[source]",
-    "Source",
-    "source",
-    "link",
-    "⚓",
-    "∞",
-];
+const PERMALINK_SIGNS: &[&str] =
+    &["¶", "#", "§", "🔗", "\u{f0c1}", "\u{200b}", "◆", "◆\u{a0}", "[src]", "[source]", "⚓", "∞"];
+/// Words that do so only in a link of one of [`PERMALINK_CLASSES`].
+const PERMALINK_WORDS: &[&str] = &["Source", "source", "link", "Link", "permalink", "Permalink", "src"];
 /// Classes of links that repeat their heading.
 const PERMALINK_CLASSES: &[&str] = &[
     "headerlink",
@@ -52,6 +39,27 @@ const PERMALINK_CLASSES: &[&str] = &[
     "headinglink",
     "autoanchor",
 ];
+/// Classes that name navigation and nothing else, whatever the numbers say.
+const NAVIGATION_CLASSES: &[&str] = &[
+    "navheader",
+    "navfooter",
+    "breadcrumb",
+    "breadcrumbs",
+    "sphinxsidebar",
+    "pagination",
+    "toplang",
+    "bottomlang",
+    "skip-link",
+    "skip-links",
+    "pagination-nav",
+    "prev-next",
+    "prev-next-area",
+    "mdbook-help-container",
+    "edit-page-link",
+    "theme-edit-this-page",
+];
+/// Most text of such a part.
+const MAX_NAVIGATION: u32 = 1000;
 /// Classes of parts that only screen readers or scripts use.
 const UNSEEN_CLASSES: &[&str] = &[
     "sr-only",
@@ -141,14 +149,15 @@ fn is_permalink(dom: &Dom, at: usize, count: Count) -> bool {
         return true;
     }
     if count.text == 0 {
-        return count.n_images == 0;
+        return count.n_images == 0 || href.starts_with('#');
     }
     if count.text > 12 {
         return false;
     }
     let text = dom.plain_text(at, 32, |_| false);
     let is_sign = text.is_empty() || PERMALINK_SIGNS.contains(&text.trim());
-    is_sign && (href.contains('#') || dom.has_class(at, PERMALINK_CLASSES))
+    let has_class = dom.has_class(at, PERMALINK_CLASSES);
+    (is_sign && (href.contains('#') || has_class)) || (has_class && PERMALINK_WORDS.contains(&text.trim()))
 }
 
 /// Dropped unless the page consists of little else.
@@ -188,9 +197,12 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
     {
         return false;
     }
-    let is_short = count.text < if in_container { 30 } else { 90 };
-    let may_go = (density > 0.5 || is_short) && !(in_container && count.n_headings > 0 && density < 0.5);
-    if may_go && !matches!(tag, Tag::P | Tag::Tr | Tag::Td) && has_furniture_name(dom, at) {
+    if dom.has_class(at, NAVIGATION_CLASSES) && count.n_headings == 0 && count.text < MAX_NAVIGATION {
+        return true;
+    }
+    let is_short = count.text < if in_container { 30 } else { 90 } && count.n_cells == 0;
+    let may_go = (density > 0.5 || is_short) && (count.n_headings == 0 || density > 0.6);
+    if may_go && !matches!(tag, Tag::P | Tag::Tr | Tag::Td) && has_furniture_name(dom, at, count.n_headings == 0) {
         return true;
     }
     // Link lists without prose, outside a container: side bars.
@@ -200,8 +212,9 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
         && density > 0.85
 }
 
-fn has_furniture_name(dom: &Dom, at: usize) -> bool {
-    ["class", "id"]
-        .iter()
-        .any(|name| dom.attribute(at, name).is_some_and(|value| value.len() < 1000 && FURNITURE.is_match(value)))
+/// By class, and by id where that is no heading's: ids of sections are made of their titles.
+fn has_furniture_name(dom: &Dom, at: usize, may_use_id: bool) -> bool {
+    let is_match =
+        |name: &str| dom.attribute(at, name).is_some_and(|value| value.len() < 1000 && FURNITURE.is_match(value));
+    is_match("class") || (may_use_id && is_match("id"))
 }
