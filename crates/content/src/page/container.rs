@@ -37,6 +37,8 @@ const MAX_CANDIDATES: usize = 3;
 const MIN_SHARE: f32 = 0.5;
 /// Unlinked text outside a small page's `main`, in characters.
 const MAX_OUTSIDE: u32 = 1500;
+/// Unlinked text that may come with a title outside its container, beyond a quarter of the container's.
+const MAX_BESIDE_TITLE: u32 = 300;
 /// Share of linked text from which a page is an index: its links are its content, and all text is weighed.
 const INDEX_DENSITY: f32 = 0.75;
 /// Share of the chosen container that a container within it must hold to be taken instead.
@@ -57,8 +59,10 @@ pub(super) fn find(dom: &Dom, facts: &Facts, evidence: Evidence) -> Option<usize
             let best = group.iter().map(|&(_, at)| at).max_by_key(|&at| weigh(&facts.at(at)))?;
             (weigh(&facts.at(best)) as f32 >= needed).then_some(best)
         },
-    )?;
-    Some(narrow(dom, facts, &ranked, best))
+    );
+    let best = best.or_else(|| small(dom, facts, &ranked, body))?;
+    let narrowest = narrow(dom, facts, &ranked, best);
+    Some(with_title(dom, facts, body, narrowest))
 }
 
 /// The only `main` of a page that has little text anywhere: a stub beside menus and pop-ups.
@@ -111,6 +115,23 @@ fn rank(dom: &Dom, at: usize) -> Option<usize> {
         return Some(base + 2);
     }
     named(GENERAL).map(|rank| base + 3 + rank)
+}
+
+/// A container without `h1` grows to the element that also holds the page's `h1`, when that adds little else.
+fn with_title(dom: &Dom, facts: &Facts, body: usize, container: usize) -> usize {
+    let is_h1 = |at: &usize| dom.tag(*at) == Tag::H1 && facts.at(*at).text > 0;
+    if dom.descendants(container).any(|at| is_h1(&at)) {
+        return container;
+    }
+    let Some(title) = dom.descendants(body).take_while(|at| *at < container).filter(is_h1).last() else {
+        return container;
+    };
+    let mut at = container;
+    while !dom.descendants(at).contains(&title) && at != body {
+        at = dom.parent(at);
+    }
+    let most = facts.at(container).unlinked().saturating_mul(5) / 4 + MAX_BESIDE_TITLE;
+    if facts.at(at).unlinked() <= most { at } else { container }
 }
 
 /// The page's `h1` when it stands before the container, is repeated in the page's title and the container has none.

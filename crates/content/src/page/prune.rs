@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// Words of classes and ids that name furniture. They only count together with the numbers in [`is_furniture`].
 static FURNITURE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?i-u)(?:^|[ _-])(?:nav(?:bar|header|footer|igation|path|links?)?|breadcrumbs?|side-?bar\w*|menu|toc|table-?of-?contents|contents|footer|header|page-?nav\w*|pagination|pager|prev|next|search\w*|skip\w*|related|share\w*|social|cookie\w*|banner|promo\w*|newsletter|feedback|edit(?:-this)?-page|edit-?on-?\w+|copy\w*|toplang|bottomlang|quickview|docnav|sphinxsidebar|out-of-band|theme\w*|version-?\w*|last-updated|headertitle-?nav|tablist|top)(?:$|[ _-])",
+        r"(?i-u)(?:^|[ _-])(?:nav(?:bar|header|footer|igation|path|links?)?|breadcrumbs?|side-?bar\w*|menu|toc|table-?of-?contents|contents|footer|header|page-?nav\w*|pagination|pager|prev|next|search\w*|skip\w*|related|share\w*|social|cookie\w*|banner|promo\w*|newsletter|feedback|edit(?:-this)?-page|edit-?on-?\w+|copy\w*|toplang|bottomlang|quickview|docnav|sphinxsidebar|out-of-band|theme-(?:toggle|switch\w*|picker|menu)|version-?\w*|last-updated|headertitle-?nav|tablist|top)(?:$|[ _-])",
     )
     .expect("the expression is a constant that the tests compile")
 });
@@ -57,12 +57,15 @@ const NAVIGATION_CLASSES: &[&str] = &[
     "mdbook-help-container",
     "edit-page-link",
     "theme-edit-this-page",
+    "quickview",
+    "path",
 ];
 /// Most text of such a part.
 const MAX_NAVIGATION: u32 = 1000;
 /// Classes of parts that only screen readers or scripts use.
 const UNSEEN_CLASSES: &[&str] = &[
     "sr-only",
+    "hideme",
     "visually-hidden",
     "visuallyhidden",
     "screen-reader-text",
@@ -70,17 +73,15 @@ const UNSEEN_CLASSES: &[&str] = &[
     "copy-button",
     "clipboard-button",
     "btn-clipboard",
-    "linenos",
-    "lineno",
-    "linenodiv",
-    "gutter",
-    "rouge-gutter",
     "code-copy",
     "katex-html",
     "MathJax_Preview",
     "mw-editsection",
     "hidden-print",
 ];
+
+/// Columns of line numbers beside a listing, `pre` elements themselves.
+const LINE_NUMBER_CLASSES: &[&str] = &["linenos", "lineno", "linenodiv", "gutter", "rouge-gutter"];
 
 /// Which nodes are left out; a dropped node takes its subtree with it.
 pub(super) fn prune(dom: &Dom, facts: &Facts, root: usize, in_container: bool) -> Vec<bool> {
@@ -125,6 +126,9 @@ fn is_never_content(dom: &Dom, facts: &Facts, at: usize, count: Count) -> bool {
     }
     if tag == Tag::A && is_permalink(dom, at, count) {
         return true;
+    }
+    if dom.has_class(at, LINE_NUMBER_CLASSES) {
+        return count.n_headings == 0;
     }
     if matches!(dom.attribute(at, "role"), Some("search" | "menu" | "menubar" | "dialog"))
         || dom.has_class(at, UNSEEN_CLASSES) && count.pre == 0
@@ -197,7 +201,7 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
     {
         return false;
     }
-    if dom.has_class(at, NAVIGATION_CLASSES) && count.n_headings == 0 && count.text < MAX_NAVIGATION {
+    if is_navigation(dom, at) && (count.n_headings == 0 || density > 0.5) && count.text < MAX_NAVIGATION {
         return true;
     }
     let is_short = count.text < if in_container { 30 } else { 90 } && count.n_cells == 0;
@@ -210,6 +214,10 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
         && matches!(tag, Tag::Ul | Tag::Ol | Tag::Div | Tag::Section | Tag::Table)
         && count.n_links >= 8
         && density > 0.85
+}
+
+fn is_navigation(dom: &Dom, at: usize) -> bool {
+    dom.has_class(at, NAVIGATION_CLASSES) || dom.attribute(at, "id").is_some_and(|id| NAVIGATION_CLASSES.contains(&id))
 }
 
 /// By class, and by id where that is no heading's: ids of sections are made of their titles.

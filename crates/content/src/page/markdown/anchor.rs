@@ -11,7 +11,12 @@ const MAX_BEFORE: usize = 6;
 /// The heading's own id, that of an anchor in it, of the section that it begins, of an empty anchor just before
 /// it, or the target of its permalink.
 pub(super) fn of_heading(dom: &Dom, facts: &Facts, heading: usize) -> Option<String> {
-    let own = id(dom, heading).or_else(|| dom.descendants(heading).take(64).find_map(|at| id(dom, at)));
+    let own = id(dom, heading).or_else(|| {
+        dom.descendants(heading)
+            .take(64)
+            .filter(|&at| matches!(dom.tag(at), Tag::A | Tag::Span))
+            .find_map(|at| id(dom, at))
+    });
     let found = own
         .or_else(|| section(dom, facts, heading))
         .or_else(|| before(dom, heading))

@@ -106,7 +106,7 @@ impl Table {
 
 /// Rows with spans laid out, rows without text left out, and whether each is a header.
 fn lay_out(rows: Vec<Row>, max_bytes: usize) -> (Vec<Vec<String>>, Vec<bool>) {
-    let n_columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0).clamp(1, MAX_COLUMNS);
+    let n_columns = count_columns(&rows);
     let mut spans = vec![0usize; n_columns];
     let (mut grid, mut heads, mut n_bytes) = (Vec::new(), Vec::new(), 0);
     for row in rows {
@@ -115,11 +115,12 @@ fn lay_out(rows: Vec<Row>, max_bytes: usize) -> (Vec<Vec<String>>, Vec<bool>) {
         }
         let is_head = row.is_head || row.cells.iter().all(|cell| cell.is_header);
         let mut line: Vec<String> = Vec::with_capacity(n_columns);
-        for cell in row.cells {
+        let n_cells = row.cells.len();
+        for (index, cell) in row.cells.into_iter().enumerate() {
             while line.len() < n_columns && take_span(&mut spans, line.len()) {
                 line.push(String::new());
             }
-            place(&mut line, &mut spans, cell, n_columns);
+            place(&mut line, &mut spans, cell, n_columns, n_cells - index - 1);
         }
         while line.len() < n_columns {
             take_span(&mut spans, line.len());
@@ -132,15 +133,32 @@ fn lay_out(rows: Vec<Row>, max_bytes: usize) -> (Vec<Vec<String>>, Vec<bool>) {
     (grid, heads)
 }
 
-fn place(line: &mut Vec<String>, spans: &mut [usize], cell: Cell, n_columns: usize) {
+/// Cells of the widest row, those counted that reach into it from above. Column spans do not widen a table: what
+/// they state is often more than there is.
+fn count_columns(rows: &[Row]) -> usize {
+    let (mut widest, mut reaching) = (1, Vec::<usize>::new());
+    for row in rows {
+        widest = widest.max(row.cells.len() + reaching.len());
+        reaching.iter_mut().for_each(|n_rows| *n_rows -= 1);
+        reaching.extend(row.cells.iter().map(|cell| cell.rows - 1).take(MAX_COLUMNS));
+        reaching.retain(|n_rows| *n_rows > 0);
+        reaching.truncate(MAX_COLUMNS);
+    }
+    widest.min(MAX_COLUMNS)
+}
+
+/// Puts a cell down, leaving a column for each of the `n_after` cells that follow it.
+fn place(line: &mut Vec<String>, spans: &mut [usize], cell: Cell, n_columns: usize, n_after: usize) {
     if line.len() >= n_columns {
         if let Some(last) = line.last_mut() {
-            last.push(' ');
+            if !last.is_empty() && !cell.text.is_empty() {
+                last.push(' ');
+            }
             last.push_str(&cell.text);
         }
         return;
     }
-    let end = (line.len() + cell.columns).min(n_columns);
+    let end = (line.len() + cell.columns).min(n_columns.saturating_sub(n_after)).max(line.len() + 1);
     for column in line.len()..end {
         if let Some(span) = spans.get_mut(column) {
             *span = cell.rows - 1;

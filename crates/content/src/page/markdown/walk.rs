@@ -26,6 +26,7 @@ enum Exit {
     Table,
     Row,
     Cell,
+    Space,
     Quotation,
 }
 
@@ -128,6 +129,12 @@ impl<'d> Writer<'d> {
             {
                 self.enter_bold_block(at)
             }
+            Tag::Div if self.dom.has_class(at, &["math", "arithmatex"]) => {
+                self.end_block();
+                let next = self.write_raw_text(at);
+                self.open.push(Open { end: next, exit: Exit::Block, at });
+                next
+            }
             Tag::Summary | Tag::Legend => self.enter_bold_block(at),
             Tag::Hr => self.write_rule(at),
             _ if tag.is_block() => {
@@ -165,7 +172,7 @@ impl<'d> Writer<'d> {
             Tag::Img => self.write_image(at),
             Tag::Math => self.write_math(at),
             Tag::Script => self.write_math_script(at),
-            Tag::Span if self.dom.has_class(at, &["math"]) => self.write_raw_text(at),
+            Tag::Span if self.dom.has_class(at, &["math", "arithmatex"]) => self.write_raw_text(at),
             Tag::Input => self.write_checkbox(at),
             _ if tag.is_silent() || tag == Tag::Button => self.dom.end(at),
             _ => at + 1,
@@ -175,6 +182,7 @@ impl<'d> Writer<'d> {
     fn leave(&mut self, open: &Open) {
         match open.exit {
             Exit::Block => self.end_block(),
+            Exit::Space => self.inline.push_space(),
             Exit::Mark => self.inline.close(),
             Exit::Code => self.inline.close_code(),
             Exit::Quotation => self.inline.push_raw("\""),
@@ -266,7 +274,9 @@ impl<'d> Writer<'d> {
     }
 
     fn enter_link(&mut self, at: usize) -> usize {
-        match self.dom.attribute(at, "href").and_then(|href| self.absolute(href)) {
+        let is_self_link = self.dom.has_class(at, &["permalink", "selflink", "header"]);
+        let href = self.dom.attribute(at, "href").filter(|href| !(is_self_link && href.starts_with('#')));
+        match href.and_then(|href| self.absolute(href)) {
             Some(target) => self.enter_mark(at, Mark::Link(target.into_owned())),
             None => at + 1,
         }
@@ -329,7 +339,8 @@ impl<'d> Writer<'d> {
     fn write_checkbox(&mut self, at: usize) -> usize {
         let is_checkbox = self.dom.attribute(at, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("checkbox"));
         if is_checkbox && self.inline.is_empty() && !self.lists.is_empty() && !self.is_flat() {
-            self.inline.push_raw(if self.dom.attribute(at, "checked").is_some() { "[x] " } else { "[ ] " });
+            self.inline.push_raw(if self.dom.attribute(at, "checked").is_some() { "[x]" } else { "[ ]" });
+            self.inline.push_space();
         }
         at + 1
     }
@@ -517,12 +528,28 @@ impl<'d> Writer<'d> {
     }
 
     fn enter_cell(&mut self, at: usize) -> usize {
+        if self.is_phrase(self.dom.parent(at)) {
+            self.inline.push_space();
+            return self.on_exit(at, Exit::Space);
+        }
         self.end_block();
         let is_row_open = matches!(self.open.last(), Some(Open { exit: Exit::Row, .. }));
         if is_row_open {
             self.inline.take();
         }
         self.on_exit(at, if is_row_open { Exit::Cell } else { Exit::Block })
+    }
+
+    /// A short row of a layout table reads as one line: the signature of a function, a label and its text.
+    fn is_phrase(&self, row: usize) -> bool {
+        let count = self.facts.at(row);
+        let is_layout = self.tables.last().is_some_and(|table| table.is_layout) && !self.is_flat();
+        is_layout
+            && count.text < 400
+            && count.pre == 0
+            && count.n_headings == 0
+            && count.n_lists == 0
+            && count.n_tables == 0
     }
 
     fn leave_cell(&mut self, at: usize) {
