@@ -1,5 +1,8 @@
 //! Whole pages: documentation generators' shapes against golden Markdown, hostile input against bounds.
 
+// Test helpers outside `#[test]` functions are not covered by clippy's exemption of tests.
+#![allow(clippy::unwrap_used)]
+
 use argiope_content::page::{Depth, Extraction, PageInput, ParsedPage, Problem, parse};
 use argiope_protocol::CanonicalUrl;
 use proptest::prelude::*;

@@ -46,11 +46,14 @@ fn decode_as<'a>(encoding: &'static Encoding, body: &'a [u8]) -> Decoded<'a> {
     Decoded { text, charset: encoding.name(), had_errors }
 }
 
-/// Valid UTF-8, but for a last character that a size cap may have cut.
+/// Valid UTF-8, but for a last character that a size cap may have cut. A cut counts only after other UTF-8 sequences:
+/// a Latin-1 text may end in what looks like half of one.
 fn is_utf8(body: &[u8]) -> bool {
     match std::str::from_utf8(body) {
         Ok(_) => true,
-        Err(error) => error.error_len().is_none(),
+        Err(error) => {
+            error.error_len().is_none() && body.get(..error.valid_up_to()).is_some_and(|valid| !valid.is_ascii())
+        }
     }
 }
 
@@ -117,7 +120,7 @@ mod tests {
     #[test]
     fn undeclared_bytes_are_utf8_when_they_can_be() {
         check("zażółć".as_bytes(), None, "UTF-8", "zażółć");
-        check(b"cut \xE2\x82", None, "UTF-8", "cut \u{fffd}");
+        check(b"\xC3\xA9 cut \xE2\x82", None, "UTF-8", "é cut \u{fffd}");
         check(b"caf\xE9 cr\xE8me, d\xE9j\xE0 vu", None, "windows-1252", "café crème, déjà vu");
     }
 

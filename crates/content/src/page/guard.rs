@@ -78,7 +78,7 @@ impl Guard {
 
     fn count_insertion(&self, parent: &NodeId) {
         self.n_insertions.set(self.n_insertions.get() + 1);
-        if self.n_insertions.get() % DEPTH_EVERY != 0 {
+        if !self.n_insertions.get().is_multiple_of(DEPTH_EVERY) {
             return;
         }
         let mut depth = 0;

@@ -271,11 +271,11 @@ fn write_main_content(
 ) {
     let facts = dom::Facts::of(dom);
     let container = container::find(dom, &facts, evidence);
-    if container.is_none() && evidence != container::Evidence::Documentation && facts.fits_readability(dom) {
-        if let Some(rendered) = article::render(document, &page.title, base, facts.unlinked_text(dom)) {
-            rendered.store(page, Extraction::Article);
-            return;
-        }
+    let may_be_article =
+        container.is_none() && evidence != container::Evidence::Documentation && facts.fits_readability(dom);
+    if may_be_article && let Some(rendered) = article::render(document, &page.title, base, facts.unlinked_text(dom)) {
+        rendered.store(page, Extraction::Article);
+        return;
     }
     let (root, extraction) = match container {
         Some(container) => (Some(container), Extraction::Container),

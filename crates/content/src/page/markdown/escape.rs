@@ -15,10 +15,7 @@ pub(super) fn push_escaped(out: &mut String, word: &str, in_link: bool, in_cell:
             '`' => true,
             '\\' => next.is_none_or(|c| c.is_ascii_punctuation()),
             '*' => !(is_open(before) && is_open(next)),
-            '_' => {
-                !(before.is_some_and(char::is_alphanumeric) && next.is_some_and(char::is_alphanumeric))
-                    && !(is_open(before) && is_open(next))
-            }
+            '_' => !(is_within_word(before, next) || (is_open(before) && is_open(next))),
             '[' => in_link || (is_block_start && before.is_none()),
             ']' => in_link || matches!(next, Some('(' | ':')),
             '<' => next.is_some_and(|c| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')),
@@ -33,6 +30,10 @@ pub(super) fn push_escaped(out: &mut String, word: &str, in_link: bool, in_cell:
         out.push(c);
         before = Some(c);
     }
+}
+
+fn is_within_word(before: Option<char>, next: Option<char>) -> bool {
+    before.is_some_and(char::is_alphanumeric) && next.is_some_and(char::is_alphanumeric)
 }
 
 fn is_open(neighbour: Option<char>) -> bool {

@@ -1,13 +1,15 @@
 //! The main content as Markdown, with its headings.
 //!
 //! One loop over the flat tree ([`walk`]): text gathers in [`inline`] until a block ends, then [`output`] writes it
-//! under the prefixes of the lists and quotes that are open. [`code`] and [`table`] handle what has its own layout,
+//! under the prefixes of the lists and quotes that are open; [`blocks`] and [`media`] are parts of the loop. [`code`] and [`table`] handle what has its own layout,
 //! [`anchor`] finds the fragment of a heading, [`escape`] keeps text from turning into markup.
 
 mod anchor;
+mod blocks;
 mod code;
 mod escape;
 mod inline;
+mod media;
 mod output;
 mod table;
 mod walk;

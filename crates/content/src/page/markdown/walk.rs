@@ -3,10 +3,10 @@
 use super::super::Heading;
 use super::super::dom::{Dom, Facts};
 use super::super::tag::Tag;
-use super::inline::{Inline, Mark, push_code, push_target};
+use super::inline::{Inline, Mark};
 use super::output::Output;
-use super::table::{self, Cell, Table};
-use super::{MAX_MARKDOWN_BYTES, anchor, code, escape_line_start};
+use super::table::Table;
+use super::{anchor, escape_line_start};
 use std::borrow::Cow;
 use url::Url;
 
@@ -15,7 +15,7 @@ const MAX_HEADING_BYTES: usize = 1024;
 
 /// What happens at the end of an element.
 #[derive(Clone, Copy)]
-enum Exit {
+pub(super) enum Exit {
     Block,
     Mark,
     Code,
@@ -30,32 +30,32 @@ enum Exit {
     Quotation,
 }
 
-struct Open {
-    end: usize,
-    exit: Exit,
-    at: usize,
+pub(super) struct Open {
+    pub(super) end: usize,
+    pub(super) exit: Exit,
+    pub(super) at: usize,
 }
 
 /// Numbering of an open list; `None` for bullets.
-struct List {
-    next: Option<u64>,
-    is_plain: bool,
-    n_items: usize,
+pub(super) struct List {
+    pub(super) next: Option<u64>,
+    pub(super) is_plain: bool,
+    pub(super) n_items: usize,
 }
 
 /// Writes subtrees as Markdown.
 pub(super) struct Writer<'d> {
-    dom: &'d Dom,
-    facts: &'d Facts,
-    dropped: &'d [bool],
-    base: &'d Url,
-    output: Output,
-    inline: Inline,
-    open: Vec<Open>,
-    lists: Vec<List>,
-    tables: Vec<Table>,
-    headings: Vec<Heading>,
-    in_heading: bool,
+    pub(super) dom: &'d Dom,
+    pub(super) facts: &'d Facts,
+    pub(super) dropped: &'d [bool],
+    pub(super) base: &'d Url,
+    pub(super) output: Output,
+    pub(super) inline: Inline,
+    pub(super) open: Vec<Open>,
+    pub(super) lists: Vec<List>,
+    pub(super) tables: Vec<Table>,
+    pub(super) headings: Vec<Heading>,
+    pub(super) in_heading: bool,
 }
 
 impl<'d> Writer<'d> {
@@ -99,7 +99,7 @@ impl<'d> Writer<'d> {
         }
     }
 
-    fn on_exit(&mut self, at: usize, exit: Exit) -> usize {
+    pub(super) fn on_exit(&mut self, at: usize, exit: Exit) -> usize {
         self.open.push(Open { end: self.dom.end(at), exit, at });
         at + 1
     }
@@ -215,12 +215,12 @@ impl<'d> Writer<'d> {
     }
 
     /// Inside a cell or a heading everything stays on one line.
-    fn is_flat(&self) -> bool {
+    pub(super) fn is_flat(&self) -> bool {
         self.inline.in_cell || self.in_heading
     }
 
     /// Writes the paragraph that has gathered.
-    fn end_block(&mut self) {
+    pub(super) fn end_block(&mut self) {
         if self.is_flat() {
             self.inline.push_space();
             return;
@@ -283,288 +283,12 @@ impl<'d> Writer<'d> {
     }
 
     /// The absolute form of a link; `None` for scripts, data and what does not parse.
-    fn absolute<'h>(&self, href: &'h str) -> Option<Cow<'h, str>> {
+    pub(super) fn absolute<'h>(&self, href: &'h str) -> Option<Cow<'h, str>> {
         let href = href.trim();
         if href.len() > 8192 {
             return None;
         }
         let url = self.base.join(href).ok()?;
         matches!(url.scheme(), "http" | "https" | "mailto" | "ftp").then(|| Cow::Owned(url.into()))
-    }
-
-    fn write_image(&mut self, at: usize) -> usize {
-        let alt = self.dom.attribute(at, "alt").map(str::trim);
-        if self.dom.has_class(at, &["math"]) {
-            if let Some(source) = alt {
-                self.inline.push_raw(&format!("${}$", source.split_whitespace().collect::<Vec<_>>().join(" ")));
-            }
-            return at + 1;
-        }
-        let source = self
-            .dom
-            .attribute(at, "src")
-            .filter(|source| !source.starts_with("data:"))
-            .and_then(|source| self.absolute(source));
-        match (alt, source) {
-            (Some(""), _) | (None, None) => {}
-            (Some(alt), _) if self.in_heading => self.inline.push_text(alt),
-            (Some(alt), None) => self.inline.push_text(alt),
-            (alt, Some(source)) => {
-                let mut image = String::from("![");
-                let alt = alt.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-                super::escape::push_escaped(&mut image, &alt, true, self.inline.in_cell);
-                image.push_str("](");
-                push_target(&mut image, &source);
-                image.push(')');
-                self.inline.push_raw(&image);
-            }
-        }
-        at + 1
-    }
-
-    fn write_superscript_sign(&mut self, at: usize) {
-        let is_exponent = self.inline.last_char().is_some_and(|c| c.is_alphanumeric() || c == ')')
-            && self.facts.at(at).n_links == 0
-            && self.facts.at(at).text <= 5
-            && self
-                .dom
-                .plain_text(at, 8, |_| false)
-                .chars()
-                .all(|c| c.is_alphanumeric() || matches!(c, '-' | '−' | '+'));
-        if is_exponent {
-            self.inline.push_raw("^");
-        }
-    }
-
-    fn write_checkbox(&mut self, at: usize) -> usize {
-        let is_checkbox = self.dom.attribute(at, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("checkbox"));
-        if is_checkbox && self.inline.is_empty() && !self.lists.is_empty() && !self.is_flat() {
-            self.inline.push_raw(if self.dom.attribute(at, "checked").is_some() { "[x]" } else { "[ ]" });
-            self.inline.push_space();
-        }
-        at + 1
-    }
-
-    /// A formula: its TeX source where it is given, else its text.
-    fn write_math(&mut self, at: usize) -> usize {
-        let source = self.dom.descendants(at).find(|&index| {
-            self.dom.tag(index) == Tag::Annotation
-                && self.dom.attribute(index, "encoding").is_some_and(|kind| kind.contains("tex"))
-        });
-        let text = self
-            .dom
-            .plain_text(source.unwrap_or(at), MAX_MARKDOWN_BYTES, |index| self.dom.tag(index) == Tag::Annotation);
-        self.push_formula(&text, source.is_some(), self.dom.attribute(at, "display") == Some("block"));
-        self.dom.end(at)
-    }
-
-    fn write_math_script(&mut self, at: usize) -> usize {
-        if let Some(kind) = self.dom.attribute(at, "type").filter(|kind| kind.starts_with("math/tex")) {
-            let text: Vec<&str> = self
-                .dom
-                .descendants(at)
-                .filter_map(|index| self.dom.text(index))
-                .flat_map(str::split_whitespace)
-                .collect();
-            self.push_formula(&text.join(" "), true, kind.contains("display"));
-        }
-        self.dom.end(at)
-    }
-
-    fn push_formula(&mut self, text: &str, is_source: bool, is_display: bool) {
-        let text = if self.inline.in_cell { Cow::Owned(text.replace('|', "\\|")) } else { Cow::Borrowed(text) };
-        match (text.trim(), is_source, is_display) {
-            ("", _, _) => {}
-            (text, true, true) => self.inline.push_raw(&format!("$${text}$$")),
-            (text, true, false) => self.inline.push_raw(&format!("${text}$")),
-            (text, false, _) => self.inline.push_text(text),
-        }
-    }
-
-    /// Text that is TeX already (`\(…\)`): kept without escapes.
-    fn write_raw_text(&mut self, at: usize) -> usize {
-        if self.dom.descendants(at).any(|index| matches!(self.dom.tag(index), Tag::Math | Tag::Script)) {
-            return at + 1;
-        }
-        let text = self.dom.plain_text(at, MAX_MARKDOWN_BYTES, |_| false);
-        if self.dom.text(at + 1).is_some_and(|text| text.starts_with(char::is_whitespace)) {
-            self.inline.push_space();
-        }
-        if !text.is_empty() {
-            self.inline.push_raw(&text);
-        }
-        self.dom.end(at)
-    }
-
-    fn is_listing(&self, at: usize) -> bool {
-        self.dom.has_class(at, &["fragment"])
-            && self.facts.at(at).pre == 0
-            && self.dom.descendants(at).take(4).any(|index| self.dom.has_class(index, &["line"]))
-    }
-
-    fn write_listing(&mut self, at: usize) -> usize {
-        self.end_block();
-        let text = code::text(self.dom, at);
-        if text.is_empty() {
-            return self.dom.end(at);
-        }
-        if self.is_flat() {
-            let mut span = String::new();
-            push_code(&mut span, &text.split('\n').map(str::trim).collect::<Vec<_>>().join(" "), self.inline.in_cell);
-            self.inline.push_raw(&span);
-            self.inline.push_space();
-        } else {
-            self.output.block(&code::fence(&text, &code::language(self.dom, at)));
-        }
-        self.dom.end(at)
-    }
-
-    fn write_rule(&mut self, at: usize) -> usize {
-        self.end_block();
-        if !self.is_flat() {
-            self.output.block("---");
-        }
-        at + 1
-    }
-
-    /// A list; one that holds headings or listings within tables is a list of sections and gets no bullets.
-    fn enter_list(&mut self, at: usize, tag: Tag) -> usize {
-        self.end_block();
-        if self.is_flat() {
-            return self.on_exit(at, Exit::Block);
-        }
-        let start = self.dom.attribute(at, "start").and_then(|start| start.trim().parse::<u64>().ok()).unwrap_or(1);
-        // CommonMark: at most nine digits.
-        let next = (tag == Tag::Ol).then_some(start.min(99_999_999));
-        self.lists.push(List { next, is_plain: self.facts.at(at).n_headings > 0, n_items: 0 });
-        self.on_exit(at, Exit::List)
-    }
-
-    fn enter_item(&mut self, at: usize) -> usize {
-        self.end_block();
-        let depth = self.lists.len();
-        let is_begun = self.output.is_begun();
-        let Some(list) = self.lists.last_mut().filter(|list| !list.is_plain) else {
-            return self.on_exit(at, Exit::Block);
-        };
-        if self.inline.in_cell || self.in_heading {
-            return self.on_exit(at, Exit::Block);
-        }
-        let first = match &mut list.next {
-            Some(number) => {
-                *number += 1;
-                format!("{}. ", *number - 1)
-            }
-            None => "- ".to_owned(),
-        };
-        let is_tight = list.n_items > 0 || (depth > 1 && is_begun);
-        list.n_items += 1;
-        self.output.set_tight(is_tight);
-        let rest = " ".repeat(first.len());
-        self.output.open(first, rest);
-        self.on_exit(at, Exit::Prefix)
-    }
-
-    /// A term of a definition list; signatures of API documentation become code.
-    fn enter_term(&mut self, at: usize) -> usize {
-        self.end_block();
-        if self.facts.at(at).n_headings > 0 || self.is_flat() {
-            return self.on_exit(at, Exit::Block);
-        }
-        let is_code = self.dom.has_class(at, &["sig"]);
-        if is_code {
-            self.inline.open_code()
-        } else {
-            self.inline.open(Mark::Strong)
-        }
-        self.on_exit(at, Exit::Definition { is_code })
-    }
-
-    fn enter_bold_block(&mut self, at: usize) -> usize {
-        self.end_block();
-        if self.is_flat() || self.facts.at(at).n_headings > 0 {
-            return self.on_exit(at, Exit::Block);
-        }
-        self.inline.open(Mark::Strong);
-        self.on_exit(at, Exit::Definition { is_code: false })
-    }
-
-    /// A quotation; one that holds listings, tables, lists or headings is an indentation and gets no signs.
-    fn enter_quote(&mut self, at: usize) -> usize {
-        self.end_block();
-        let count = self.facts.at(at);
-        if self.is_flat() || count.pre > 0 || count.n_tables > 0 || count.n_headings > 0 || count.n_lists > 0 {
-            return self.on_exit(at, Exit::Block);
-        }
-        self.output.open("> ".to_owned(), "> ".to_owned());
-        self.on_exit(at, Exit::Prefix)
-    }
-
-    fn enter_table(&mut self, at: usize) -> usize {
-        self.end_block();
-        if self.is_flat() {
-            return self.on_exit(at, Exit::Block);
-        }
-        self.tables.push(Table::new(table::is_layout(self.dom, self.facts, at)));
-        self.on_exit(at, Exit::Table)
-    }
-
-    fn enter_row(&mut self, at: usize) -> usize {
-        self.end_block();
-        if self.is_flat() {
-            return self.on_exit(at, Exit::Block);
-        }
-        let is_block = self.tables.last().is_none_or(|table| table.is_layout) || table::is_block_row(self.facts, at);
-        if is_block {
-            self.flush_table();
-            return self.on_exit(at, Exit::Block);
-        }
-        let is_head = self.dom.tag(self.dom.parent(at)) == Tag::Thead;
-        if let Some(table) = self.tables.last_mut() {
-            table.begin_row(is_head);
-        }
-        self.inline.in_cell = true;
-        self.on_exit(at, Exit::Row)
-    }
-
-    fn enter_cell(&mut self, at: usize) -> usize {
-        if self.is_phrase(self.dom.parent(at)) {
-            self.inline.push_space();
-            return self.on_exit(at, Exit::Space);
-        }
-        self.end_block();
-        let is_row_open = matches!(self.open.last(), Some(Open { exit: Exit::Row, .. }));
-        if is_row_open {
-            self.inline.take();
-        }
-        self.on_exit(at, if is_row_open { Exit::Cell } else { Exit::Block })
-    }
-
-    /// A short row of a layout table reads as one line: the signature of a function, a label and its text.
-    fn is_phrase(&self, row: usize) -> bool {
-        let count = self.facts.at(row);
-        let is_layout = self.tables.last().is_some_and(|table| table.is_layout) && !self.is_flat();
-        is_layout
-            && count.text < 400
-            && count.pre == 0
-            && count.n_headings == 0
-            && count.n_lists == 0
-            && count.n_tables == 0
-    }
-
-    fn leave_cell(&mut self, at: usize) {
-        let mut cell = Cell::of(self.dom, at);
-        cell.text = self.inline.take();
-        if let Some(table) = self.tables.last_mut() {
-            table.push(cell);
-        }
-    }
-
-    /// Writes the rows read so far.
-    fn flush_table(&mut self) {
-        self.end_block();
-        if let Some(grid) = self.tables.last_mut().and_then(|table| table.take(MAX_MARKDOWN_BYTES)) {
-            self.output.block(&grid);
-        }
     }
 }
