@@ -206,7 +206,12 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
     }
     let is_short = count.text < if in_container { 30 } else { 90 } && count.n_cells == 0;
     let may_go = (density > 0.5 || is_short) && (count.n_headings == 0 || density > 0.6);
-    if may_go && !matches!(tag, Tag::P | Tag::Tr | Tag::Td) && has_furniture_name(dom, at, count.n_headings == 0) {
+    let is_data = tag == Tag::Table && in_container && count.n_header_cells > 0;
+    if may_go
+        && !is_data
+        && !matches!(tag, Tag::P | Tag::Tr | Tag::Td)
+        && has_furniture_name(dom, at, count.n_headings == 0)
+    {
         return true;
     }
     // Link lists without prose, outside a container: side bars.
