@@ -11,13 +11,16 @@ use url::Url;
 const MAX_NODES: usize = 60_000;
 /// Text beyond which it is not asked, in characters.
 const MAX_TEXT: u32 = 1_500_000;
+/// Table rows beyond which a page is a reference: Readability takes tables apart.
+const MAX_ROWS: u32 = 30;
 /// Least share of the page's unlinked text that an article must keep to be believed.
 const MIN_SHARE: f32 = 0.25;
 
 impl Facts {
-    /// Whether the page is small enough for Readability.
+    /// Whether the page is small enough for Readability, and no page of tables.
     pub(super) fn fits_readability(&self, dom: &Dom) -> bool {
-        dom.len() <= MAX_NODES && self.unlinked_text(dom) <= MAX_TEXT
+        let n_rows = dom.body().map_or(0, |body| self.at(body).n_rows);
+        dom.len() <= MAX_NODES && self.unlinked_text(dom) <= MAX_TEXT && n_rows <= MAX_ROWS
     }
 }
 
