@@ -48,6 +48,18 @@ pub(super) fn fill(page: &mut ParsedPage, input: &PageInput<'_>, html: &str) {
     collector.finish(page);
 }
 
+/// Names of U+00A0 to U+00FF, in order (HTML 4.01 §24.2).
+const LATIN_1: [&str; 96] = [
+    "nbsp", "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf", "laquo", "not", "shy",
+    "reg", "macr", "deg", "plusmn", "sup2", "sup3", "acute", "micro", "para", "middot", "cedil", "sup1", "ordm",
+    "raquo", "frac14", "frac12", "frac34", "iquest", "Agrave", "Aacute", "Acirc", "Atilde", "Auml", "Aring", "AElig",
+    "Ccedil", "Egrave", "Eacute", "Ecirc", "Euml", "Igrave", "Iacute", "Icirc", "Iuml", "ETH", "Ntilde", "Ograve",
+    "Oacute", "Ocirc", "Otilde", "Ouml", "times", "Oslash", "Ugrave", "Uacute", "Ucirc", "Uuml", "Yacute", "THORN",
+    "szlig", "agrave", "aacute", "acirc", "atilde", "auml", "aring", "aelig", "ccedil", "egrave", "eacute", "ecirc",
+    "euml", "igrave", "iacute", "icirc", "iuml", "eth", "ntilde", "ograve", "oacute", "ocirc", "otilde", "ouml",
+    "divide", "oslash", "ugrave", "uacute", "ucirc", "uuml", "yacute", "thorn", "yuml",
+];
+
 /// Undoes character references as they occur in URLs and titles: numeric ones and the common names.
 fn decode_entities(text: &str) -> String {
     if !text.contains('&') {
@@ -91,21 +103,18 @@ fn reference(name: &str) -> Option<char> {
         "gt" => '>',
         "quot" => '"',
         "apos" => '\'',
-        "nbsp" => '\u{a0}',
         "mdash" => '—',
         "ndash" => '–',
         "hellip" => '…',
-        "middot" => '·',
         "bull" => '•',
-        "raquo" => '»',
-        "laquo" => '«',
         "rsquo" => '’',
         "lsquo" => '‘',
         "rdquo" => '”',
         "ldquo" => '“',
-        "copy" => '©',
-        "reg" => '®',
         "trade" => '™',
-        _ => return None,
+        _ => {
+            let index = LATIN_1.iter().position(|known| *known == name)?;
+            char::from(u8::try_from(index + 0xA0).ok()?)
+        }
     })
 }
