@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::io::StreamReader;
 
 /// Bytes read at once; what is decoded exceeds a cap by no more.
-pub(super) const READ_BUFFER: usize = 16 * 1024;
+pub(crate) const READ_BUFFER: usize = 16 * 1024;
 /// A body may decode to this many times its size. Text of tables and logs reaches 50, gzip's bound is 1,030.
 const MAX_RATIO: u64 = 200;
 /// Below this much decoded text the ratio says nothing: a page of one repeated line is no attack.

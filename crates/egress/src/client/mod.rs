@@ -15,6 +15,8 @@ mod request;
 mod response;
 mod window;
 
+#[cfg(test)]
+pub(crate) use body::READ_BUFFER;
 pub use post::{JsonAnswer, JsonPost};
 pub use request::{Accept, FetchRequest};
 pub use response::FetchResponse;

@@ -93,4 +93,4 @@ pub(crate) fn localhost_addresses(name: &str) -> Option<[IpAddr; 2]> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
