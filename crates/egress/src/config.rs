@@ -70,9 +70,6 @@ pub enum BuildError {
     /// `proxy` is no `http://host[:port]` URL.
     #[error("the proxy {0} is not of the form http://host:port without user name")]
     Proxy(Url),
-    /// The system's resolver configuration cannot be used.
-    #[error("the resolver cannot be set up: {0}")]
-    Resolver(String),
     /// The TLS library refuses its settings.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),

@@ -47,7 +47,8 @@ pub enum FetchError {
     /// Not HTTP, or broken in the middle.
     #[error("HTTP exchange: {0}")]
     Protocol(String),
-    /// The head of the answer exceeds its caps.
+    /// The head of the answer exceeds its caps. Over HTTP/2 such a head is a [`FetchError::Protocol`]: the library
+    /// does not tell it from a malformed one.
     #[error("the answer's header fields exceed their caps: {0}")]
     HeadersTooLarge(String),
     /// More bytes than the request allows.

@@ -134,6 +134,8 @@ impl Progress<'_> {
     async fn read(&mut self, wire: Reader, codings: &[Coding]) -> Result<bool, FetchError> {
         let mut reader = decoder(wire, codings).await.map_err(|error| self.reason(&error))?;
         loop {
+            // A bomb decodes without ever waiting for the network: others get their turn, and the deadline its look.
+            tokio::task::consume_budget().await;
             self.decoded.reserve(READ_BUFFER);
             let mut piece = (&mut reader).take(READ_BUFFER as u64);
             let n_read = piece.read_buf(&mut self.decoded).await.map_err(|error| self.reason(&error))?;

@@ -77,7 +77,7 @@ impl GuardedClient {
         let user_agent = user_agent.ok_or_else(|| BuildError::UserAgent(config.user_agent.clone()))?;
         let counters = Arc::new(EgressCounters::default());
         Ok(Self {
-            resolver: Resolver::try_new(&config, Arc::clone(&counters))?,
+            resolver: Resolver::new(&config, Arc::clone(&counters)),
             connector: Connector::try_new(&config)?,
             pool: Pool::new(config.per_ip, config.max_idle),
             api_pool: Pool::new(post::MAX_CONNECTIONS, usize::from(post::MAX_CONNECTIONS)),

@@ -6,7 +6,7 @@
 
 mod cache;
 
-use crate::config::{BuildError, EgressConfig};
+use crate::config::EgressConfig;
 use crate::counters::EgressCounters;
 use crate::error::FetchError;
 use crate::policy::{Denied, Policy, localhost_addresses};
@@ -33,13 +33,11 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// # Errors
-    /// None today; reserved for static hosts that cannot be used.
-    pub(crate) fn try_new(config: &EgressConfig, counters: Arc<EgressCounters>) -> Result<Self, BuildError> {
+    pub(crate) fn new(config: &EgressConfig, counters: Arc<EgressCounters>) -> Self {
         let names = config.static_hosts.iter();
         let static_hosts = names.map(|(name, addresses)| (name.to_ascii_lowercase(), addresses.clone())).collect();
         let timeout = config.dns_timeout;
-        Ok(Self { static_hosts, cache: Mutex::default(), system: OnceLock::new(), timeout, counters })
+        Self { static_hosts, cache: Mutex::default(), system: OnceLock::new(), timeout, counters }
     }
 
     /// The addresses of a host that the policy allows, in the order in which they should be tried.

@@ -128,3 +128,28 @@ async fn a_busy_address_gives_the_lease_back_at_once() {
     }
     assert_eq!(server.n_connections(), 2);
 }
+
+#[tokio::test]
+async fn a_kept_connection_that_the_server_closed_is_replaced() {
+    let server = Server::closing(answer("200 OK", "", b"x")).await;
+    let client = client();
+    for number in 1..=3 {
+        get(&client, &server.url("/")).await.expect("it answers");
+        assert_eq!(server.n_connections(), number);
+        // The close must have arrived: a request that crosses it fails, since it may have been read.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.heads().len(), 3);
+}
+
+#[tokio::test]
+async fn bytes_after_an_answer_are_not_taken_for_the_next_one() {
+    let fake = [answer("200 OK", "", b"ab"), answer("200 OK", "", b"fake")].concat();
+    let server = Server::answering(fake).await;
+    let client = client();
+    for _ in 0..20 {
+        if let Ok(response) = get(&client, &server.url("/")).await {
+            assert_eq!(response.body.as_ref(), b"ab");
+        }
+    }
+}
