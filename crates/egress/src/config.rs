@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use url::Url;
 
@@ -17,6 +17,8 @@ pub struct EgressConfig {
     pub allow_ports: Option<Vec<u16>>,
     /// Addresses of names that are not looked up, like curl's `--resolve`. They are judged like DNS answers.
     pub static_hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// DNS servers to ask instead of the system's.
+    pub name_servers: Vec<SocketAddr>,
     /// For one name's look-up.
     pub dns_timeout: Duration,
     /// For TCP, the proxy's tunnel and TLS, over all addresses tried.
@@ -44,6 +46,7 @@ impl Default for EgressConfig {
             allow_cidrs: Vec::new(),
             allow_ports: None,
             static_hosts: BTreeMap::new(),
+            name_servers: Vec::new(),
             dns_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             total_timeout: Duration::from_secs(30),

@@ -13,7 +13,8 @@ use crate::policy::{Denied, Policy, localhost_addresses};
 use argiope_protocol::Host;
 use cache::Cache;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -28,6 +29,7 @@ pub struct Resolver {
     cache: Mutex<Cache>,
     /// Made at the first look-up: a client whose names are all static needs no resolver configuration.
     system: OnceLock<Result<TokioResolver, String>>,
+    name_servers: Vec<SocketAddr>,
     timeout: Duration,
     counters: Arc<EgressCounters>,
 }
@@ -37,7 +39,8 @@ impl Resolver {
         let names = config.static_hosts.iter();
         let static_hosts = names.map(|(name, addresses)| (name.to_ascii_lowercase(), addresses.clone())).collect();
         let timeout = config.dns_timeout;
-        Self { static_hosts, cache: Mutex::default(), system: OnceLock::new(), timeout, counters }
+        let name_servers = config.name_servers.clone();
+        Self { static_hosts, cache: Mutex::default(), system: OnceLock::new(), name_servers, timeout, counters }
     }
 
     /// The addresses of a host that the policy allows, in the order in which they should be tried.
@@ -75,7 +78,11 @@ impl Resolver {
     async fn look_up(&self, name: &str) -> Result<(Vec<IpAddr>, Duration), FetchError> {
         let failed = |cause: String| FetchError::Dns { host: name.to_owned(), cause };
         EgressCounters::add(&self.counters.dns_lookups, 1);
-        let system = self.system.get_or_init(system_resolver).as_ref().map_err(|cause| failed(cause.clone()))?;
+        let system = self
+            .system
+            .get_or_init(|| library_resolver(&self.name_servers))
+            .as_ref()
+            .map_err(|cause| failed(cause.clone()))?;
         let found = tokio::time::timeout(self.timeout, system.lookup_ip(format!("{name}.")))
             .await
             .map_err(|_| failed(format!("no answer within {:?}", self.timeout)))?
@@ -87,13 +94,27 @@ impl Resolver {
 }
 
 /// Our own cache keeps answers within bounds of ours, so the library's is off.
-fn system_resolver() -> Result<TokioResolver, String> {
-    let mut builder = TokioResolver::builder_tokio().map_err(|error| error.to_string())?;
+fn library_resolver(name_servers: &[SocketAddr]) -> Result<TokioResolver, String> {
+    let mut builder = if name_servers.is_empty() {
+        TokioResolver::builder_tokio().map_err(|error| error.to_string())?
+    } else {
+        let servers = name_servers.iter().map(name_server).collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
     let options = builder.options_mut();
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Always;
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     builder.build().map_err(|error| error.to_string())
+}
+
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
 }
 
 /// Keeps what is allowed. IPv4 first: hosts whose IPv6 is broken are common, the reverse is not.

@@ -3,6 +3,7 @@
 mod bodies;
 mod forbidden;
 mod heads;
+mod names;
 mod post;
 mod server;
 mod slow;
