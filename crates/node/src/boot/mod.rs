@@ -2,7 +2,11 @@
 //!
 //! Verbs see [`Stores`] (the three contracts), [`Running`] (a started engine), [`search`] and [`egress`].
 
-use crate::config::Config;
+mod seeds;
+
+pub(crate) use seeds::check_seeds;
+
+use crate::config::{Config, Embedder};
 use crate::errors::{CliError, Result};
 use argiope_protocol::{ErrorCode, JobId, JobSpec, Timestamp};
 use argiope_store::frontier::JobRecord;
@@ -104,8 +108,18 @@ pub(crate) fn has_data(config: &Config) -> bool {
     std::fs::read_dir(&config.data_dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-fn not_wired() -> CliError {
+/// What needs the engine, in a build without it.
+pub(crate) fn not_wired() -> CliError {
     CliError::new(ErrorCode::Internal, "the engine is not part of this build")
+}
+
+/// The configured embedding model, in words.
+pub(crate) fn model_name(config: &Config) -> String {
+    match &config.embedder {
+        Embedder::Builtin => "builtin".to_owned(),
+        Embedder::Static(dir) => format!("static model in {}", dir.display()),
+        Embedder::OpenAi { url, model, dimension, .. } => format!("{model} ({dimension} dimensions) at {url}"),
+    }
 }
 
 impl Stores {
