@@ -7,8 +7,7 @@ use argiope_protocol::{CanonicalUrl, ErrorCode, Host};
 use std::net::IpAddr;
 
 /// Addresses that `localhost` and the names below it stand for (RFC 6761 §6.3).
-const LOCALHOST: [IpAddr; 2] =
-    [IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)];
+const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)];
 
 /// Seeds that an error lists.
 const MAX_LISTED: usize = 5;
@@ -103,11 +102,14 @@ fn all_denied(denied: &[(&CanonicalUrl, IpAddr)]) -> CliError {
         address if address.is_loopback() => "--allow-cidr 127.0.0.0/8 --allow-cidr ::1/128".to_owned(),
         address => format!("--allow-cidr {address}"),
     };
-    let error = CliError::new(ErrorCode::EgressDenied, format!("{seed} is not crawled: {} is denied", kind_of(address)))
-        .advise(format!("if the machine is yours, allow it: `argiope crawl {seed} {flags}`"));
-    denied.iter().skip(1).take(MAX_LISTED).fold(error, |error, (seed, address)| {
-        error.because(format!("{seed}: {} is denied", kind_of(*address)))
-    })
+    let error =
+        CliError::new(ErrorCode::EgressDenied, format!("{seed} is not crawled: {} is denied", kind_of(address)))
+            .advise(format!("if the machine is yours, allow it: `argiope crawl {seed} {flags}`"));
+    denied
+        .iter()
+        .skip(1)
+        .take(MAX_LISTED)
+        .fold(error, |error, (seed, address)| error.because(format!("{seed}: {} is denied", kind_of(*address))))
 }
 
 #[cfg(test)]

@@ -69,7 +69,9 @@ fn read_seeds(arguments: &Arguments) -> Result<Vec<CanonicalUrl>> {
     let mut texts = arguments.urls.clone();
     if let Some(path) = &arguments.seeds {
         let file = read_seeds_file(path)?;
-        texts.extend(file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned));
+        texts.extend(
+            file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned),
+        );
     }
     if texts.is_empty() {
         return Err(CliError::new(ErrorCode::Usage, "there is nothing to crawl")
@@ -88,7 +90,8 @@ fn read_seeds(arguments: &Arguments) -> Result<Vec<CanonicalUrl>> {
     if mistakes.is_empty() {
         return Ok(seeds);
     }
-    let error = CliError::new(ErrorCode::InvalidUrl, format!("{} of {} seeds cannot be crawled", mistakes.len(), texts.len()));
+    let error =
+        CliError::new(ErrorCode::InvalidUrl, format!("{} of {} seeds cannot be crawled", mistakes.len(), texts.len()));
     Err(mistakes.into_iter().take(MAX_LISTED).fold(error, CliError::because))
 }
 
@@ -96,7 +99,8 @@ fn read_seeds(arguments: &Arguments) -> Result<Vec<CanonicalUrl>> {
 pub(crate) fn parse_url(text: &str) -> std::result::Result<CanonicalUrl, String> {
     let shown: String = text.chars().take(200).collect();
     let has_scheme = text.contains("://");
-    let is_host_like = !has_scheme && text.split('/').next().is_some_and(|host| host.contains('.') && !host.contains(' '));
+    let is_host_like =
+        !has_scheme && text.split('/').next().is_some_and(|host| host.contains('.') && !host.contains(' '));
     let full = if is_host_like { format!("https://{text}") } else { text.to_owned() };
     CanonicalUrl::parse(&full).map_err(|error| format!("{shown:?}: {error}"))
 }

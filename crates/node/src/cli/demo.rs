@@ -51,7 +51,9 @@ pub(crate) async fn run(arguments: Arguments, mut context: Context) -> Result<u8
         ask(question, &stores, &context).await?;
     }
     let place = context.config.data_dir.display().to_string();
-    context.output.text(format!("\nThe data lies in {place}\nAsk on: argiope search --data-dir {place} \"your question\""));
+    context
+        .output
+        .text(format!("\nThe data lies in {place}\nAsk on: argiope search --data-dir {place} \"your question\""));
     context.output.object(&serde_json::json!({ "event": "demo", "data_dir": place, "exit": status }));
     Ok(status)
 }
@@ -64,7 +66,8 @@ fn configure(context: &mut Context) -> Result<()> {
     config.crawl.politeness.delay = Duration::ZERO;
     config.crawl.politeness.per_host = 4;
     config.crawl.per_ip = 4;
-    let is_default = config.effective.get("node.data_dir").is_none_or(|dir| dir.source == crate::config::Source::Default);
+    let is_default =
+        config.effective.get("node.data_dir").is_none_or(|dir| dir.source == crate::config::Source::Default);
     if is_default {
         config.data_dir = fresh_directory()?;
     }

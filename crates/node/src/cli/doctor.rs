@@ -68,11 +68,13 @@ async fn index(stores: &boot::Stores, context: &Context) -> Result<Check> {
 }
 
 fn disk(data_dir: &Path, min_free_bytes: u64) -> Check {
-    let existing = data_dir.ancestors().find(|path| path.exists()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let existing =
+        data_dir.ancestors().find(|path| path.exists()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     match rustix::fs::statvfs(&existing) {
         Ok(found) => {
             let free = found.f_bavail.saturating_mul(found.f_frsize);
-            let detail = format!("{} free, the crawl pauses below {}", output::bytes(free), output::bytes(min_free_bytes));
+            let detail =
+                format!("{} free, the crawl pauses below {}", output::bytes(free), output::bytes(min_free_bytes));
             Check { name: "disk", is_good: free >= min_free_bytes, detail }
         }
         Err(error) => Check { name: "disk", is_good: false, detail: format!("{}: {error}", existing.display()) },

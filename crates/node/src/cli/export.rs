@@ -132,7 +132,8 @@ fn file_path(url: &CanonicalUrl) -> PathBuf {
     let key = PageKey::of(url).to_string();
     let short_key: String = key.chars().take(8).collect();
     let mut parts: Vec<String> = url.as_url().path().split('/').filter(|part| !part.is_empty()).map(safe).collect();
-    let name = if url.as_url().path().ends_with('/') { None } else { parts.pop() }.unwrap_or_else(|| "index".to_owned());
+    let name =
+        if url.as_url().path().ends_with('/') { None } else { parts.pop() }.unwrap_or_else(|| "index".to_owned());
     let mut path = PathBuf::from(safe(url.host().as_str()));
     // Deeper trees than any real site's become flat, so that the path stays within the system's bound.
     path.extend(parts.into_iter().take(16));

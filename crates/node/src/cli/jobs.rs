@@ -9,10 +9,16 @@ use argiope_store::frontier::JobRecord;
 
 /// Lists all jobs, oldest first.
 pub(crate) async fn run(context: &Context) -> Result<u8> {
-    let jobs =
-        if boot::has_data(&context.config) { Stores::open(&context.config).await?.frontier.jobs().await? } else { Vec::new() };
-    let mut rows =
-        vec![["JOB", "STATE", "CREATED", "STORED", "UNCHANGED", "SKIPPED", "FAILED", "OPEN", "SEED"].map(str::to_owned).to_vec()];
+    let jobs = if boot::has_data(&context.config) {
+        Stores::open(&context.config).await?.frontier.jobs().await?
+    } else {
+        Vec::new()
+    };
+    let mut rows = vec![
+        ["JOB", "STATE", "CREATED", "STORED", "UNCHANGED", "SKIPPED", "FAILED", "OPEN", "SEED"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for job in &jobs {
         let counters = job.counters;
         let open = counters.queued + counters.leased;

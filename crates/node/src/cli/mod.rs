@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn flags_reach_the_configuration() {
-        let cli = Cli::try_parse_from(["argiope", "crawl", "x", "--delay", "0", "--no-robots", "--data-dir", "d"]).unwrap();
+        let cli =
+            Cli::try_parse_from(["argiope", "crawl", "x", "--delay", "0", "--no-robots", "--data-dir", "d"]).unwrap();
         let layer = cli.layer();
         assert_eq!(layer["crawl.delay_secs"].0, Typed::Float(0.0));
         assert_eq!(layer["crawl.robots"].0, Typed::Bool(false));

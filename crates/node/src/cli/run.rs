@@ -58,7 +58,10 @@ pub(crate) async fn follow(running: &mut Running, job: JobId, context: &Context)
             Step::Tick => {
                 let record = running.stores.frontier.job(job).await?;
                 progress.show(&record);
-                if !has_warned && record.counters.stored > 0 && let Some(hint) = rejected_hint(&record) {
+                if !has_warned
+                    && record.counters.stored > 0
+                    && let Some(hint) = rejected_hint(&record)
+                {
                     has_warned = true;
                     progress.note(&format!("warning: {hint}"));
                 }

@@ -15,7 +15,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N")]
     pub(crate) depth: Option<u64>,
     /// Seconds between two starts at one host [default: 1]; a larger Crawl-delay wins.
-    #[arg(long, value_name = "SECS")]
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub(crate) delay: Option<f64>,
     /// Requests at once, over all hosts [default: 32].
     #[arg(long, value_name = "N")]
@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     #[arg(long)]
     pub(crate) no_sitemaps: bool,
     /// Requests a second over all hosts.
-    #[arg(long, value_name = "RPS")]
+    #[arg(long, value_name = "RPS", allow_negative_numbers = true)]
     pub(crate) max_rate: Option<f64>,
     /// What of a fetched page stays on disk [default: raw].
     #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(RETAIN))]

@@ -85,5 +85,8 @@ fn platform_data_dir() -> PathBuf {
     if cfg!(target_os = "macos") {
         return home().join("Library/Application Support/argiope");
     }
-    variable("XDG_DATA_HOME").filter(|path| path.is_absolute()).unwrap_or_else(|| home().join(".local/share")).join("argiope")
+    variable("XDG_DATA_HOME")
+        .filter(|path| path.is_absolute())
+        .unwrap_or_else(|| home().join(".local/share"))
+        .join("argiope")
 }

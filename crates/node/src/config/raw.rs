@@ -134,9 +134,10 @@ pub(crate) fn from_environment(
     let mut layer = Layer::new();
     for (name, value) in variables {
         let Some(rest) = name.strip_prefix("ARGIOPE_") else { continue };
-        let Some(section) = schema::SECTIONS.iter().find(|section| {
-            rest.to_ascii_lowercase().strip_prefix(*section).is_some_and(|key| key.starts_with('_'))
-        }) else {
+        let Some(section) = schema::SECTIONS
+            .iter()
+            .find(|section| rest.to_ascii_lowercase().strip_prefix(*section).is_some_and(|key| key.starts_with('_')))
+        else {
             continue;
         };
         let key_name = rest.to_ascii_lowercase().split_off(section.len() + 1);
@@ -193,10 +194,8 @@ fn unknown(path: &str, source: Source) -> Mistake {
         .map(|key| (distance(key.path, path).min(1 + distance(key.path.rsplit('.').next().unwrap_or(""), name)), key))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= 2 + name.len() / 3);
-    let problem = nearest.map_or_else(
-        || "unknown key".to_owned(),
-        |(_, key)| format!("unknown key; did you mean `{}`?", key.path),
-    );
+    let problem = nearest
+        .map_or_else(|| "unknown key".to_owned(), |(_, key)| format!("unknown key; did you mean `{}`?", key.path));
     Mistake { key: path.to_owned(), value: String::new(), source, problem }
 }
 
@@ -230,7 +229,8 @@ mod tests {
 
     #[test]
     fn distances_are_levenshteins() {
-        for (left, right, expected) in [("", "", 0), ("abc", "abc", 0), ("dely", "delay", 1), ("kitten", "sitting", 3)] {
+        for (left, right, expected) in [("", "", 0), ("abc", "abc", 0), ("dely", "delay", 1), ("kitten", "sitting", 3)]
+        {
             assert_eq!(distance(left, right), expected, "{left} {right}");
         }
     }

@@ -173,8 +173,7 @@ pub(crate) fn merge(layers: &[Layer], mistakes: &mut Vec<Mistake>) -> Effectives
                 Err(problem) => mistakes.push(mistake(key, typed, source, problem)),
             }
         }
-        let effective_value =
-            chosen.unwrap_or_else(|| Effective { value: default_of(key), source: Source::Default });
+        let effective_value = chosen.unwrap_or_else(|| Effective { value: default_of(key), source: Source::Default });
         effective.insert(key.path, effective_value);
     }
     effective

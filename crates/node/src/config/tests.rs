@@ -134,9 +134,11 @@ fn the_environment_spells_lists_as_toml_or_with_commas_and_leaves_foreign_names_
     assert_eq!(config.egress.allow_ports, Some(vec![80, 8000]));
     assert_eq!(config.crawl.scope.exclude, ["a{1,2}"]);
     assert!(!config.crawl.politeness.robots);
-    check("", &[("ARGIOPE_CRAWL_DELY", "1")], &[
-        "environment ARGIOPE_CRAWL_DELY: crawl.dely: unknown key; did you mean `crawl.delay_secs`?",
-    ]);
+    check(
+        "",
+        &[("ARGIOPE_CRAWL_DELAY_SEC", "1")],
+        &["environment ARGIOPE_CRAWL_DELAY_SEC: crawl.delay_sec: unknown key; did you mean `crawl.delay_secs`?"],
+    );
 }
 
 #[test]

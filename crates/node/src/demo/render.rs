@@ -201,7 +201,10 @@ mod tests {
         check("# A b\ntext\nmore", "<h1 id=\"a-b\">A b</h1>\n<p>text\nmore</p>\n");
         check("- a\n- `b<c`", "<ul>\n<li>a</li>\n<li><code>b&lt;c</code></li>\n</ul>\n");
         check("```sh\na # b\n```", "<pre><code class=\"language-sh\">a # b\n</code></pre>\n");
-        check("| a | b |\n|---|---|\n| 1 | 2 |", "<table>\n<tr><th>a</th><th>b</th></tr>\n<tr><td>1</td><td>2</td></tr>\n</table>\n");
+        check(
+            "| a | b |\n|---|---|\n| 1 | 2 |",
+            "<table>\n<tr><th>a</th><th>b</th></tr>\n<tr><td>1</td><td>2</td></tr>\n</table>\n",
+        );
         check("see [x](y.html) and **z**", "<p>see <a href=\"y.html\">x</a> and <strong>z</strong></p>\n");
     }
 }

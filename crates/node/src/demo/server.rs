@@ -105,7 +105,8 @@ fn answer(head: &str, resources: &BTreeMap<String, Resource>) -> String {
         return response("404 Not Found", "", "text/html; charset=utf-8", "<h1>There is no such page</h1>\n", has_body);
     };
     let etag = format!("etag: {}\r\n", resource.etag);
-    let known = lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("if-none-match"));
+    let known =
+        lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("if-none-match"));
     if known.is_some_and(|(_, value)| value.trim() == resource.etag) {
         return response("304 Not Modified", &etag, resource.content_type, "", false);
     }
@@ -129,7 +130,9 @@ fn resources(address: SocketAddr) -> BTreeMap<String, Resource> {
         let etag = format!("\"{}\"", uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, body.as_bytes()).simple());
         resources.insert(path, Resource { content_type, etag, body });
     };
-    let mut sitemap = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n".to_owned();
+    let mut sitemap =
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n"
+            .to_owned();
     for page in PAGES {
         let html = render::page(page);
         let path = format!("/{}.html", page.name);

@@ -123,7 +123,9 @@ fn parse_judgements(text: &str, path: &Path) -> Result<BTreeMap<String, Grades>>
             _ => return Err(malformed(path, at, "query, url and grade")),
         };
         match grade.parse::<f64>() {
-            Ok(grade) if grade > 0.0 => drop(judgements.entry(query.to_owned()).or_default().insert(page_of(page), grade)),
+            Ok(grade) if grade > 0.0 => {
+                drop(judgements.entry(query.to_owned()).or_default().insert(page_of(page), grade))
+            }
             Ok(_) => {}
             // The heading of a table.
             Err(_) if at == 1 => {}
