@@ -134,7 +134,7 @@ pub struct HostSummary {
     pub n_leased: u32,
     /// Earliest next start (gate or block, whichever is later).
     pub not_before: Timestamp,
-    /// The last URL of the queue's head, so that the owner knows which origin's robots.txt it needs first.
+    /// The first URL of the queue, so that the owner knows which origin's robots.txt it needs first.
     pub next: Option<argiope_protocol::CanonicalUrl>,
 }
 
@@ -208,7 +208,10 @@ pub enum UrlFilter {
 #[async_trait]
 pub trait FrontierStore: Send + Sync + 'static {
     /// Takes the shard when it is free, expired, or already this node's. The new epoch is above the old one and
-    /// at least `min_epoch`. `None` while another node's claim holds.
+    /// at least `min_epoch`. `None` while another node's claim holds. Where the store dies with its process, a claim of
+    /// an earlier open holds nothing: it is void, and the leases given under it go back to the queue here
+    /// (bounded; the rest with each host's next lease). A lease lost so keeps no attempt but counts as a loss; after
+    /// 20 losses the URL ends as `Failed(LeaseLost)`.
     async fn claim(
         &self,
         shard: ShardId,
@@ -224,23 +227,26 @@ pub trait FrontierStore: Send + Sync + 'static {
 
     /// Makes a job in state `Running`. Idempotent: the id of an existing job changes nothing and answers `false`.
     async fn create_job(&self, id: JobId, spec: &JobSpec, now: Timestamp) -> Result<bool>;
-    /// Replaces limits and manners of an unfinished job (its identity stays).
+    /// Replaces limits, manners, retention and use of sitemaps of an unfinished job (its identity stays); a job in a
+    /// final state stays as it is.
     async fn update_job(&self, id: JobId, spec: &JobSpec) -> Result<()>;
     /// One job.
     async fn job(&self, id: JobId) -> Result<JobRecord>;
     /// All jobs, oldest first.
     async fn jobs(&self) -> Result<Vec<JobRecord>>;
     /// Moves a job: pause, resume, finish, cancel. `Cancelled` ends everything queued as `Skipped(Cancelled)`
-    /// in the same step; leases out are settled by their holders. Final states are never left.
+    /// in the same step; leases out are settled by their holders, and what they give back ends as
+    /// `Skipped(Cancelled)` too. `Finished` changes nothing while something is queued or leased. Final states are
+    /// never left.
     async fn set_job_state(&self, id: JobId, state: JobState, now: Timestamp) -> Result<JobRecord>;
     /// Ends the job as `Finished` if nothing is queued or leased; answers the record either way.
     async fn finish_if_done(&self, id: JobId, now: Timestamp) -> Result<JobRecord>;
     /// More anchors for the job's scope; known ones change nothing.
     async fn add_anchor(&self, id: JobId, anchor: &argiope_protocol::CanonicalUrl) -> Result<()>;
     /// Puts the failed URLs of a job back to its queue with fresh attempts, and the job back to `Running`.
-    /// Answers how many.
+    /// Answers how many. A cancelled job is left alone. The page limit does not hold them back.
     async fn retry_failed(&self, id: JobId, now: Timestamp) -> Result<u64>;
-    /// URLs of a job in key order, after `after`, at most `limit`.
+    /// URLs of a job in key order, after `after`, at most `limit` (and never more than 10,000).
     async fn list_urls(
         &self,
         id: JobId,
@@ -253,7 +259,8 @@ pub trait FrontierStore: Send + Sync + 'static {
 
     /// Offers URLs of this shard's hosts to a job: dedup against all the job ever saw, page budget
     /// (`JobCounters::pages_in_budget` stays at or below `Limits::max_pages`; URLs over it are counted as
-    /// rejected and not remembered), counters and rejects in one atomic step. Idempotent.
+    /// rejected and not remembered), counters and rejects in one atomic step. Idempotent. A job in a final state
+    /// takes nothing: the report is empty. A host of another shard is an error and nothing is written.
     async fn admit(
         &self,
         claim: &Claim,
@@ -267,7 +274,9 @@ pub trait FrontierStore: Send + Sync + 'static {
     /// Ends queued URLs without a fetch (robots). URLs that are not queued are left alone. Answers how many ended.
     async fn discard(&self, claim: &Claim, job: JobId, pages: Vec<PageKey>, fate: Fate, now: Timestamp) -> Result<u32>;
     /// Leases the host's next URL: jobs by weighted round robin, inside a job by band, then depth, then age.
-    /// First takes back expired leases of the host (bounded per call): an expired lease keeps its attempt.
+    /// First takes back expired leases of the host (bounded per call): an expired lease keeps its attempt, and its URL
+    /// ends as `Failed(LeaseLost)` when no attempt is left. Then in this order: `NotBefore` while the gate or a block
+    /// holds, `Busy` while `max_in_flight` leases are out, `NotBefore` when only retries wait whose time has not come.
     /// The lease, the attempt and the gate (`now + window + delay`) are durable before the answer.
     async fn lease(&self, claim: &Claim, request: &LeaseRequest, now: Timestamp) -> Result<LeaseAnswer>;
     /// Moves the gate for a request that has no lease of its own, or for a lease whose start window was missed.
@@ -282,7 +291,8 @@ pub trait FrontierStore: Send + Sync + 'static {
     /// Pushes the host's gate to at least `until`: the end of a fetch plus the delay.
     async fn push_gate(&self, claim: &Claim, host: &Host, until: Timestamp) -> Result<()>;
     /// Ends a lease. `Failed` with a reason worth retrying goes back to the queue until the job's attempts are used
-    /// up; then, or when it is not worth it, it is final (a dead letter). Idempotent: a token that is not the
+    /// up: at `retry_at`, or after `2^attempts × 5 s`, at most an hour; then, or when it is not worth it, it is final (a
+    /// dead letter). Idempotent: a token that is not the
     /// URL's lease answers `Stale` and changes nothing. The job's ledger moves in the same step.
     async fn settle(&self, claim: &Claim, token: LeaseToken, fate: Fate, now: Timestamp) -> Result<SettleAnswer>;
     /// Gives a lease back unused; its attempt does not count.
@@ -293,7 +303,8 @@ pub trait FrontierStore: Send + Sync + 'static {
         not_before: Timestamp,
         now: Timestamp,
     ) -> Result<SettleAnswer>;
-    /// Nothing of the host is leased before `until` (`Retry-After`, back-off, circuit breaker).
+    /// Nothing of the host is leased before `until` (`Retry-After`, back-off, circuit breaker). An earlier `until`
+    /// does not shorten a block.
     async fn block_host(&self, claim: &Claim, host: &Host, until: Timestamp) -> Result<()>;
     /// All hosts of a shard with something queued or leased.
     async fn hosts(&self, claim: &Claim, now: Timestamp) -> Result<Vec<HostSummary>>;
@@ -301,7 +312,8 @@ pub trait FrontierStore: Send + Sync + 'static {
     async fn put_robots(&self, claim: &Claim, origin: &Origin, record: &RobotsRecord) -> Result<()>;
     /// The kept robots.txt.
     async fn robots(&self, origin: &Origin) -> Result<Option<RobotsRecord>>;
-    /// Pages that any job of the tenant with this identity ended as stored or unchanged, for a recrawl.
+    /// Pages that any job of the tenant with this identity ended as stored or unchanged, for a recrawl: in key order,
+    /// as candidates whose source is `Known`.
     async fn known_pages(
         &self,
         tenant: &TenantId,

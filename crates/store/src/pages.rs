@@ -7,14 +7,18 @@ use argiope_protocol::{PageKey, PageRecord, TenantId};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+/// Response header fields in order.
+pub type HeaderFields = Vec<(String, Vec<u8>)>;
+
 /// A page to be kept.
 #[derive(Debug, Clone)]
 pub struct NewPage {
     /// Its record.
     pub record: PageRecord,
-    /// Response header fields in order, for the WARC record. Names lower case.
-    pub headers: Vec<(String, Vec<u8>)>,
-    /// The decoded body.
+    /// Response header fields in order, for the WARC record. Names lower case. Fields whose name is no token are
+    /// left out, line breaks inside values become spaces.
+    pub headers: HeaderFields,
+    /// The decoded body. Its BLAKE3 is `record.body_hash`.
     pub body: Bytes,
     /// Its Markdown; empty when none was made.
     pub markdown: String,
@@ -25,19 +29,29 @@ pub struct NewPage {
 /// The durable store of pages. A call returns when what it wrote is synced.
 #[async_trait]
 pub trait PageStore: Send + Sync + 'static {
-    /// Keeps a page, replacing an older version. A version with a lower `seq` than the stored one changes nothing.
+    /// Keeps a page, replacing an older version. A version with a lower `seq` than the stored one changes nothing;
+    /// an equal `seq` replaces, so that a repeated call does no harm. With `Retain::Raw`, a body that does not
+    /// match `record.body_hash` is refused as corrupt.
+    ///
+    /// # Cancel
+    /// The page may be kept although the future was dropped.
     async fn put(&self, page: NewPage) -> Result<()>;
-    /// Replaces only the record (an unchanged page: fetch facts, validators, job, `seq`).
+    /// Replaces only the record (an unchanged page: fetch facts, validators, job, `seq`); body and Markdown stay.
+    /// A page that is not stored, or is stored with a higher `seq`, stays as it is.
     async fn touch(&self, record: PageRecord) -> Result<()>;
     /// The record.
     async fn record(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<PageRecord>>;
     /// The decoded body, when it was retained.
     async fn body(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<Bytes>>;
-    /// The Markdown, when it was retained.
+    /// The response's header fields, when the body was retained. The fields that described the body on the wire
+    /// (`content-encoding`, `transfer-encoding`, `content-length`) carry the prefix `x-crawler-`; `content-length`,
+    /// the last field, is the decoded body's.
+    async fn headers(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<HeaderFields>>;
+    /// The Markdown, when it was retained and not empty.
     async fn markdown(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<String>>;
     /// Forgets a page. Unknown pages are no error.
     async fn delete(&self, tenant: &TenantId, key: &PageKey) -> Result<()>;
-    /// Records in key order after `after`, at most `limit`.
+    /// Records in key order after `after`, at most `limit`. A damaged record fails the call; `verify` names them all.
     async fn scan(&self, tenant: &TenantId, after: Option<PageKey>, limit: usize) -> Result<Vec<PageRecord>>;
     /// Checks records and bodies against their checksums; answers what is wrong, in words.
     async fn verify(&self) -> Result<Vec<String>>;

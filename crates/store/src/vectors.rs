@@ -86,7 +86,8 @@ pub struct PageWrite {
     pub new_chunks: Vec<ChunkPoint>,
     /// Kept chunks whose place on the page changed.
     pub moved: Vec<(ChunkId, u32)>,
-    /// Chunks of the previous head that the new one does not list.
+    /// Chunks of the previous head that the new one does not list. The store also deletes those that it finds in the
+    /// head it replaces, so a caller with an old view leaves no strays. Chunks that the new head lists stay.
     pub stale: Vec<ChunkId>,
 }
 
@@ -163,12 +164,19 @@ pub trait VectorStore: Send + Sync + 'static {
     /// The model the index was made for.
     fn model(&self) -> &IndexModel;
     /// Writes a group of pages: new chunks, then heads (fenced by `seq`), then moves, then deletion of stale chunks;
-    /// all of it durable when the call returns. Answers in the order of the writes.
+    /// all of it durable when the call returns. Answers in the order of the writes. The same write again is no error.
+    ///
+    /// # Cancel
+    /// Dropping the future may leave the group written or not; each of its pages is either whole or untouched.
     async fn apply(&self, group: Vec<PageWrite>) -> Result<Vec<WriteAnswer>>;
     /// The visible versions, in the order asked; `None` where there is none.
     async fn heads(&self, tenant: &TenantId, pages: &[PageKey]) -> Result<Vec<Option<PageHead>>>;
-    /// Hits of one side whose chunk its page's head lists, best first.
+    /// Hits of one side whose chunk its page's head lists, best first. All hits of one answer are of the same
+    /// version of their page.
     async fn search(&self, side: Side, query: &SideQuery) -> Result<Vec<SideHit>>;
+    /// Hits of the lexical and of the semantic side, both of the same versions of their pages: what a hybrid
+    /// search fuses. Two calls of `search` may see a page change in between.
+    async fn search_both(&self, query: &SideQuery) -> Result<(Vec<SideHit>, Vec<SideHit>)>;
     /// Number of stored chunks of a tenant, listed or not.
     async fn count(&self, tenant: &TenantId) -> Result<u64>;
     /// All stored chunks after `after`, in id order, at most `limit`.

@@ -1,0 +1,28 @@
+//! How much of a chunk's room a text takes.
+
+use crate::model::Tokenizer;
+
+/// Text that the vocabulary does not know (other scripts, encoded data) has few tokens for its length: a sentence of
+/// Chinese is one. English documentation has 4 to 6 bytes a token, indented code 6 to 9; above 12 length counts.
+const MAX_BYTES_PER_TOKEN: usize = 12;
+
+/// Weighs texts in tokens of the embedding model.
+pub(super) struct Scale<'a> {
+    tokenizer: &'a Tokenizer,
+}
+
+impl<'a> Scale<'a> {
+    pub(super) const fn new(tokenizer: &'a Tokenizer) -> Self {
+        Self { tokenizer }
+    }
+
+    /// Tokens of `text`, or a twelfth of its bytes where that is more. Weights of texts that are joined by white space
+    /// add up to at least the weight of the whole.
+    pub(super) fn weigh(&self, text: &str) -> usize {
+        self.tokens(text).max(text.len().div_ceil(MAX_BYTES_PER_TOKEN))
+    }
+
+    pub(super) fn tokens(&self, text: &str) -> usize {
+        self.tokenizer.count(text)
+    }
+}

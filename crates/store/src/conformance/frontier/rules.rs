@@ -1,0 +1,151 @@
+//! Single rules of the contract. Each function expects an empty store.
+
+use super::{FrontierFactory, at, claim, host, job_id, link, request, shard, spec, url};
+use crate::Error;
+use crate::frontier::{
+    LeaseAnswer, MAX_REJECT_SAMPLES, RejectTally, RobotsOutcome, RobotsRecord, SettleAnswer, StartAnswer, UrlFilter,
+    UrlState,
+};
+use argiope_protocol::{Epoch, FailReason, Fate, JobState, Lease, NodeName, RejectReason};
+use std::time::Duration;
+
+fn granted(answer: LeaseAnswer) -> Lease {
+    match answer {
+        LeaseAnswer::Granted(lease) => *lease,
+        other => panic!("expected a lease, got {other:?}"),
+    }
+}
+
+/// Epochs grow with every claim and open; what an old one asks for is fenced.
+pub async fn an_old_epoch_is_fenced(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let first = claim(&*store, at(0)).await;
+    let other = NodeName::try_new("other").expect("the name is valid");
+    let hour = Duration::from_secs(3_600);
+    assert_eq!(store.claim(shard(), &other, hour, Epoch(0), at(1)).await.unwrap_or(None), None);
+    let second = claim(&*store, at(1)).await;
+    assert!(second.epoch > first.epoch);
+    let is_fenced = |result: crate::Result<()>| matches!(result, Err(Error::Fenced(_)));
+    assert!(is_fenced(store.push_gate(&first, &host(0), at(5)).await));
+    assert!(store.push_gate(&second, &host(0), at(5)).await.is_ok());
+    drop(store);
+    let store = factory.open(at(2)).await;
+    assert!(is_fenced(store.push_gate(&second, &host(0), at(5)).await));
+    let third = store.claim(shard(), &other, hour, Epoch(50), at(3)).await.ok().flatten().expect("the holder died");
+    assert!(third.epoch > second.epoch && third.epoch >= Epoch(50));
+    store.release(&third).await.expect("it is the claim");
+    assert!(is_fenced(store.push_gate(&third, &host(0), at(5)).await));
+    claim(&*store, at(4)).await;
+}
+
+/// A lease moves the gate; the gate, the block and the leases out hold back the next.
+pub async fn a_gate_holds_back_the_next_lease(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let claim = claim(&*store, at(0)).await;
+    store.create_job(job_id(0), &spec("default", 10), at(0)).await.expect("made");
+    let offer = (0..3).map(|path| link(url(0, path))).collect();
+    store.admit(&claim, job_id(0), offer, RejectTally::default(), at(0)).await.expect("admitted");
+    let mut wanted = request(0, 2);
+    (wanted.window, wanted.delay) = (Duration::from_millis(250), Duration::from_millis(750));
+    let lease = async |now| store.lease(&claim, &wanted, at(now)).await.expect("answered");
+    granted(lease(0).await);
+    assert_eq!(lease(999).await, LeaseAnswer::NotBefore(at(1_000)));
+    store.push_gate(&claim, &host(0), at(1_500)).await.expect("pushed");
+    store.push_gate(&claim, &host(0), at(1_200)).await.expect("pushed");
+    assert_eq!(lease(1_499).await, LeaseAnswer::NotBefore(at(1_500)));
+    store.block_host(&claim, &host(0), at(3_000)).await.expect("blocked");
+    assert_eq!(lease(1_500).await, LeaseAnswer::NotBefore(at(3_000)));
+    let start = store.start(&claim, &host(0), Duration::ZERO, Duration::from_secs(1), at(3_000)).await;
+    assert_eq!(start.expect("answered"), StartAnswer::Granted);
+    granted(lease(4_000).await);
+    assert_eq!(lease(6_000).await, LeaseAnswer::Busy);
+}
+
+/// A page that kills its process is tried 20 times and no more; one that only runs out keeps its attempts.
+pub async fn a_lease_lost_with_its_process_costs_no_attempt(factory: &dyn FrontierFactory) {
+    let mut store = factory.open(at(0)).await;
+    store.create_job(job_id(0), &spec("default", 10), at(0)).await.expect("made");
+    for open in 0..=20_u64 {
+        let claim = claim(&*store, at(open)).await;
+        if open == 0 {
+            let offer = vec![link(url(0, 0))];
+            store.admit(&claim, job_id(0), offer, RejectTally::default(), at(0)).await.expect("admitted");
+        }
+        match store.lease(&claim, &request(0, 1), at(open)).await.expect("answered") {
+            LeaseAnswer::Granted(lease) => assert_eq!((lease.attempt, open < 20), (1, true)),
+            other => assert_eq!((other, open), (LeaseAnswer::Empty, 20)),
+        }
+        drop(store);
+        store = factory.open(at(open + 1)).await;
+    }
+    let ended = store.list_urls(job_id(0), UrlFilter::Failed, None, 10).await.expect("listed");
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].1.state, UrlState::Ended(Fate::Failed(FailReason::LeaseLost, None)));
+}
+
+/// Tenants share a host evenly, and so do the jobs of one tenant.
+pub async fn tenants_and_then_jobs_take_turns(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let claim = claim(&*store, at(0)).await;
+    for (job, tenant) in [(0, "a"), (1, "a"), (2, "b")] {
+        store.create_job(job_id(job), &spec(tenant, 100), at(0)).await.expect("made");
+        let offer = (0..20).map(|path| link(url(0, path))).collect();
+        store.admit(&claim, job_id(job), offer, RejectTally::default(), at(0)).await.expect("admitted");
+    }
+    let peeked = store.peek(&claim, &host(0), 16, at(0)).await.expect("peeked");
+    let mut served = Vec::new();
+    for _ in 0..16 {
+        let lease = granted(store.lease(&claim, &request(0, 1), at(0)).await.expect("answered"));
+        served.push((lease.job, lease.candidate));
+        let answer = store.settle(&claim, lease.token, Fate::Stored, at(0)).await.expect("settled");
+        assert_eq!(answer, SettleAnswer::Ended);
+        assert_eq!(store.settle(&claim, lease.token, Fate::Stored, at(0)).await.expect("settled"), SettleAnswer::Stale);
+    }
+    assert_eq!(served, peeked);
+    let count = |job| served.iter().filter(|(id, _)| *id == job_id(job)).count();
+    assert_eq!((count(0), count(1), count(2)), (4, 4, 8));
+}
+
+/// The page limit holds, what is over it is counted and not remembered; samples are bounded.
+pub async fn the_page_limit_holds_and_rejects_are_counted(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let claim = claim(&*store, at(0)).await;
+    store.create_job(job_id(0), &spec("default", 2), at(0)).await.expect("made");
+    let offer: Vec<_> = (0..40).map(|path| link(url(0, path % 39))).collect();
+    let mut rejects = RejectTally::default();
+    rejects.add(RejectReason::OutOfScope, "https://elsewhere.example/");
+    let report = store.admit(&claim, job_id(0), offer, rejects, at(0)).await.expect("admitted");
+    assert_eq!((report.queued.get(&host(0)), report.n_seen, report.n_over_budget), (Some(&2), 1, 37));
+    let record = store.job(job_id(0)).await.expect("there");
+    assert_eq!(record.rejected.get(&RejectReason::OverBudget), Some(&37));
+    assert_eq!(record.counters.discovered, 2);
+    let samples = store.reject_samples(job_id(0)).await.expect("there");
+    assert_eq!(samples.get(&RejectReason::OverBudget).map(Vec::len), Some(MAX_REJECT_SAMPLES));
+    assert_eq!(samples.get(&RejectReason::OutOfScope).map(Vec::len), Some(1));
+}
+
+/// Finished pages are known to a recrawl; robots.txt records are kept over opens.
+pub async fn a_recrawl_knows_the_pages_and_robots(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let held = claim(&*store, at(0)).await;
+    let spec = spec("default", 10);
+    store.create_job(job_id(0), &spec, at(0)).await.expect("made");
+    let offer = (0..4).map(|path| link(url(0, path))).collect();
+    store.admit(&held, job_id(0), offer, RejectTally::default(), at(0)).await.expect("admitted");
+    for fate in [Fate::Stored, Fate::Unchanged, Fate::Failed(FailReason::Tls, None)] {
+        let lease = granted(store.lease(&held, &request(0, 9), at(0)).await.expect("answered"));
+        store.settle(&held, lease.token, fate, at(0)).await.expect("settled");
+    }
+    let record = RobotsRecord { fetched_at: at(0), outcome: RobotsOutcome::Rules(b"User-agent: *".to_vec()) };
+    store.put_robots(&held, &url(0, 0).origin(), &record).await.expect("kept");
+    drop(store);
+    let store = factory.open(at(1)).await;
+    assert_eq!(store.robots(&url(0, 0).origin()).await.expect("read"), Some(record));
+    let known = store.known_pages(&spec.tenant, spec.identity(), None, 10).await.expect("listed");
+    assert_eq!(known.len(), 2);
+    let rest = store.known_pages(&spec.tenant, spec.identity(), Some(known[0].0), 10).await.expect("listed");
+    assert_eq!(rest, known[1..]);
+    let record = store.set_job_state(job_id(0), JobState::Cancelled, at(2)).await.expect("moved");
+    assert_eq!((record.state, record.counters.queued, record.counters.skipped), (JobState::Cancelled, 0, 1));
+    assert_eq!(store.verify().await.expect("verified"), Vec::<String>::new());
+}

@@ -1,0 +1,168 @@
+//! The BM25 side: text in, sparse vectors out. Hashing, stop words and stemming are the engine's own, so that a
+//! server's index and this one agree. The engine adds the inverse document frequency when it is asked.
+
+use crate::vectors::ChunkPayload;
+use crate::{Error, Result};
+use qdrant_edge::SparseVector;
+use qdrant_edge::TokenizerType;
+use qdrant_edge::bm25_embed::{EdgeBm25, EdgeBm25Config};
+use qdrant_edge::external::ordered_float::NotNan;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Languages whose stemmer and stop words the engine has, by ISO 639-1 code.
+const LANGUAGES: [(&str, &str); 28] = [
+    ("ar", "arabic"),
+    ("az", "azerbaijani"),
+    ("bn", "bengali"),
+    ("ca", "catalan"),
+    ("da", "danish"),
+    ("de", "german"),
+    ("el", "greek"),
+    ("en", FALLBACK),
+    ("es", "spanish"),
+    ("eu", "basque"),
+    ("fi", "finnish"),
+    ("fr", "french"),
+    ("he", "hebrew"),
+    ("hu", "hungarian"),
+    ("id", "indonesian"),
+    ("it", "italian"),
+    ("ja", "japanese"),
+    ("kk", "kazakh"),
+    ("ne", "nepali"),
+    ("nl", "dutch"),
+    ("no", "norwegian"),
+    ("pt", "portuguese"),
+    ("ro", "romanian"),
+    ("ru", "russian"),
+    ("sl", "slovene"),
+    ("sv", "swedish"),
+    ("tr", "turkish"),
+    ("zh", "chinese"),
+];
+
+/// For texts whose language is unknown or has no stemmer: most technical terms are English.
+const FALLBACK: &str = "english";
+
+/// Languages a question is stemmed in at most when its filter names none.
+const MAX_QUERY_LANGUAGES: usize = 4;
+
+/// Words of one question that are looked up at most: each one is a walk over a posting list.
+const MAX_QUERY_WORDS: usize = 256;
+
+/// Turns texts into sparse vectors, each in its language.
+#[derive(Debug)]
+pub(super) struct Lexical {
+    average_words: NotNan<f64>,
+    models: Mutex<BTreeMap<&'static str, Arc<EdgeBm25>>>,
+    /// Languages of the stored chunks, those of most chunks first.
+    stored: RwLock<Vec<&'static str>>,
+}
+
+impl Lexical {
+    /// # Errors
+    /// When the average is not above zero.
+    pub(super) fn try_new(average_words: f64) -> Result<Self> {
+        let average_words =
+            NotNan::new(average_words).map_err(|error| Error::engine("read the average chunk length", error))?;
+        let lexical = Self { average_words, models: Mutex::default(), stored: RwLock::default() };
+        lexical.model(FALLBACK)?;
+        Ok(lexical)
+    }
+
+    /// Notes that chunks of a language are stored, so that questions are asked in it too.
+    pub(super) fn note_stored(&self, code: Option<&str>) {
+        let language = language_of(code);
+        if self.stored.read().unwrap_or_else(PoisonError::into_inner).contains(&language) {
+            return;
+        }
+        let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
+        if stored.len() < MAX_QUERY_LANGUAGES && !stored.contains(&language) {
+            stored.push(language);
+        }
+    }
+
+    /// The vector of a chunk: its title, headings and text. Empty when nothing but stop words is left.
+    pub(super) fn embed_chunk(&self, chunk: &ChunkPayload) -> Result<SparseVector> {
+        let model = self.model(language_of(chunk.language.as_deref()))?;
+        let mut text = String::with_capacity(chunk.text.len() + chunk.title.len() + 64);
+        for part in std::iter::once(&chunk.title).chain(&chunk.heading_path) {
+            text.push_str(part);
+            text.push('\n');
+        }
+        text.push_str(&chunk.text);
+        Ok(model.embed_document(&text))
+    }
+
+    /// The vector of a question, in `language` or, without one, in the languages that are stored.
+    pub(super) fn embed_query(&self, text: &str, language: Option<&str>) -> Result<SparseVector> {
+        let languages = match language {
+            Some(code) => vec![language_of(Some(code))],
+            None => self.stored.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        let mut weights = BTreeMap::new();
+        for language in languages {
+            let vector = self.model(language)?.embed_query(text);
+            weights.extend(vector.indices.into_iter().zip(vector.values));
+        }
+        let (indices, values) = weights.into_iter().take(MAX_QUERY_WORDS).unzip();
+        Ok(SparseVector { indices, values })
+    }
+
+    fn model(&self, language: &'static str) -> Result<Arc<EdgeBm25>> {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = models.get(language) {
+            return Ok(Arc::clone(model));
+        }
+        let tokenizer = match language {
+            // Words are not separated by spaces.
+            "chinese" | "japanese" => TokenizerType::Multilingual,
+            _ => TokenizerType::Word,
+        };
+        let config = EdgeBm25Config {
+            avg_len: self.average_words,
+            language: Some(language.to_owned()),
+            tokenizer,
+            ..EdgeBm25Config::default()
+        };
+        let model = Arc::new(EdgeBm25::new(config).map_err(|error| Error::engine("set up BM25", error))?);
+        models.insert(language, Arc::clone(&model));
+        Ok(model)
+    }
+}
+
+fn language_of(code: Option<&str>) -> &'static str {
+    let known = |code| LANGUAGES.iter().find(|(iso, _)| *iso == code).map(|(_, name)| *name);
+    code.and_then(known).unwrap_or(FALLBACK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_language_has_a_model() {
+        let lexical = Lexical::try_new(120.0).unwrap();
+        for (code, _) in LANGUAGES {
+            assert!(!lexical.embed_query("Konfiguration 2024", Some(code)).unwrap().indices.is_empty(), "{code}");
+        }
+    }
+
+    #[test]
+    fn questions_are_stemmed_in_the_languages_that_are_stored() {
+        let lexical = Lexical::try_new(120.0).unwrap();
+        assert!(lexical.embed_query("running", None).unwrap().indices.is_empty());
+        lexical.note_stored(Some("en"));
+        let english = lexical.embed_query("running", None).unwrap();
+        assert_eq!(english, lexical.embed_query("run", Some("en")).unwrap());
+        lexical.note_stored(Some("de"));
+        assert_eq!(lexical.embed_query("running", None).unwrap().indices.len(), 2);
+    }
+
+    #[test]
+    fn an_average_must_be_above_zero() {
+        assert!(Lexical::try_new(0.0).is_err());
+        assert!(Lexical::try_new(f64::NAN).is_err());
+    }
+}

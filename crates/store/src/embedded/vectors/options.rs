@@ -1,0 +1,38 @@
+//! What an operator or a test may choose about the index.
+
+use std::time::Duration;
+
+/// How the embedded index behaves. The defaults are for a laptop's crawl.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorOptions {
+    /// Longest time the first write of a group waits for others: a flush costs 60 to 200 ms whatever it holds.
+    pub group_wait: Duration,
+    /// A group is committed as soon as it holds this many new chunks.
+    pub group_chunks: usize,
+    /// Chunks (and as many pages without chunks) that may wait for the writer; more callers wait outside.
+    pub queue_chunks: u32,
+    /// Nothing is written while the file system has fewer free bytes than this, or …
+    pub min_free_bytes: u64,
+    /// … than this fraction of its size; the smaller of the two counts. Values above 1 are taken as they are.
+    pub min_free_fraction: f64,
+    /// Average number of words in a chunk after stop words, for the length normalisation of BM25. Fixed when the
+    /// index is made, since the weights of all stored chunks rest on it. The default: 950 characters (256 tokens) of
+    /// 646 crates' READMEs have 96 such words on average, and chunks are seldom full.
+    pub average_words: f64,
+    /// Written chunks between two optimisations of the index.
+    pub optimize_every: usize,
+}
+
+impl Default for VectorOptions {
+    fn default() -> Self {
+        Self {
+            group_wait: Duration::from_millis(30),
+            group_chunks: 512,
+            queue_chunks: 2_048,
+            min_free_bytes: 512 * 1024 * 1024,
+            min_free_fraction: 0.05,
+            average_words: 90.0,
+            optimize_every: 2_500,
+        }
+    }
+}
