@@ -61,9 +61,10 @@ fn a_missing_configuration_file_is_an_error() {
 
 #[test]
 fn loopback_is_denied_at_once_and_the_flag_is_named() {
-    for url in ["http://localhost:8000/", "http://127.0.0.1:1/", "http://2130706433/", "http://[::1]/"] {
+    for url in ["http://localhost:8000/", "http://127.0.0.1:1/", "http://2130706433/"] {
         check(&["crawl", url], 5, &["error[AR0101]", "loopback is denied", "--allow-cidr 127.0.0.0/8"]);
     }
+    check(&["crawl", "http://[::1]/"], 5, &["error[AR0101]", "loopback is denied", "--allow-cidr ::1/128"]);
 }
 
 #[test]

@@ -2,28 +2,21 @@
 //!
 //! Verbs see [`Stores`] (the three contracts), [`Running`] (a started engine), [`search`] and [`egress`].
 
+mod model;
+mod outgoing;
 mod seeds;
+mod stores;
 
+pub(crate) use model::Model;
+pub(crate) use outgoing::client;
 pub(crate) use seeds::check_seeds;
+pub(crate) use stores::Stores;
 
-use crate::config::{Config, Embedder};
+use crate::config::Config;
 use crate::errors::{CliError, Result};
 use argiope_protocol::{ErrorCode, JobId, JobSpec, Timestamp};
 use argiope_store::frontier::JobRecord;
-use argiope_store::{FrontierStore, PageStore, VectorStore};
-use std::sync::Arc;
 use std::time::Duration;
-
-/// The open stores of a data directory.
-#[derive(Clone)]
-pub(crate) struct Stores {
-    /// Which URL is fetched when.
-    pub(crate) frontier: Arc<dyn FrontierStore>,
-    /// What was fetched.
-    pub(crate) pages: Arc<dyn PageStore>,
-    /// What can be searched.
-    pub(crate) vectors: Arc<dyn VectorStore>,
-}
 
 /// How a submitted job relates to earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,25 +104,6 @@ pub(crate) fn has_data(config: &Config) -> bool {
 /// What needs the engine, in a build without it.
 pub(crate) fn not_wired() -> CliError {
     CliError::new(ErrorCode::Internal, "the engine is not part of this build")
-}
-
-/// The configured embedding model, in words.
-pub(crate) fn model_name(config: &Config) -> String {
-    match &config.embedder {
-        Embedder::Builtin => "builtin".to_owned(),
-        Embedder::Static(dir) => format!("static model in {}", dir.display()),
-        Embedder::OpenAi { url, model, dimension, .. } => format!("{model} ({dimension} dimensions) at {url}"),
-    }
-}
-
-impl Stores {
-    /// Opens the data directory, and makes it when it is not there.
-    ///
-    /// # Errors
-    /// Locked, newer, damaged, no space.
-    pub(crate) async fn open(_config: &Config) -> Result<Self> {
-        Err(not_wired())
-    }
 }
 
 /// A started engine.

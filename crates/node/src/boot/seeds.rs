@@ -3,113 +3,91 @@
 
 use crate::config::Config;
 use crate::errors::{CliError, Result};
+use argiope_egress::policy::Policy;
+use argiope_egress::{Denied, DenyRule};
 use argiope_protocol::{CanonicalUrl, ErrorCode, Host};
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 
-/// Addresses that `localhost` and the names below it stand for (RFC 6761 §6.3).
-const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)];
-
-/// Seeds that an error lists.
+/// Denied seeds that are listed.
 const MAX_LISTED: usize = 5;
 
-/// What is known of a seed's host without asking anybody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// Its addresses are allowed by name: the user's own.
-    Own,
-    /// Denied by the egress policy, and not allowed.
-    Denied(IpAddr),
-    /// Somebody else's, as far as can be known.
-    Foreign,
-}
+/// Names that are looked up to learn whether they are the user's own; more are taken for somebody else's.
+const MAX_LOOKED_UP: usize = 32;
 
-/// Fails when every seed is denied, or when a foreign one is crawled without a contact. Names are not resolved
-/// here, since a DNS question is a packet too; a name that leads to a denied address fails when it is fetched.
+/// Fails when every seed is denied as it is written, or when a foreign host is crawled without a contact. A name that
+/// leads to a denied address is found out when it is fetched.
 ///
 /// # Errors
 /// `AR0101`, `AR0004`.
 pub(crate) async fn check_seeds(config: &Config, seeds: &[CanonicalUrl]) -> Result<()> {
-    let standings: Vec<Standing> = seeds.iter().map(|seed| standing(config, &seed.host())).collect();
-    let denied: Vec<(&CanonicalUrl, IpAddr)> = seeds
-        .iter()
-        .zip(&standings)
-        .filter_map(|(seed, standing)| match standing {
-            Standing::Denied(address) => Some((seed, *address)),
-            Standing::Own | Standing::Foreign => None,
-        })
-        .collect();
+    let policy = Policy::new(config.egress.allow_cidrs.clone(), config.egress.allow_ports.clone());
+    let mut denied: Vec<(&CanonicalUrl, Denied)> = Vec::new();
+    let mut hosts: BTreeSet<Host> = BTreeSet::new();
+    for seed in seeds {
+        match policy.check_url(seed.as_url()) {
+            Ok(()) => drop(hosts.insert(seed.host())),
+            Err(rule) => denied.push((seed, rule)),
+        }
+    }
     if denied.len() == seeds.len() {
         return Err(all_denied(&denied));
     }
-    for (seed, address) in denied.iter().take(MAX_LISTED) {
-        crate::cli::output::note(format!("warning: {seed} is not crawled: {} is denied", kind_of(*address)));
+    for (seed, denied) in denied.iter().take(MAX_LISTED) {
+        crate::cli::output::note(format!("warning: {seed} is not crawled: {denied}"));
     }
-    if standings.contains(&Standing::Foreign) && config.crawl.contact.is_none() {
-        let host = seeds.iter().zip(&standings).find(|(_, standing)| **standing == Standing::Foreign);
-        let name = host.map(|(seed, _)| seed.host().to_string()).unwrap_or_default();
-        return Err(CliError::new(ErrorCode::ContactMissing, format!("{name} is not known to be yours"))
-            .because("its owner must be able to write to whoever crawls it; the contact is sent in User-Agent"));
+    if config.crawl.contact.is_some() {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn standing(config: &Config, host: &Host) -> Standing {
-    let is_localhost = host.as_str() == "localhost" || host.as_str().ends_with(".localhost");
-    let addresses: Vec<IpAddr> = if is_localhost { LOCALHOST.to_vec() } else { host.ip().into_iter().collect() };
-    let is_allowed = |address: &IpAddr| config.egress.allow_cidrs.iter().any(|block| block.contains(address));
-    match addresses.first() {
-        None => Standing::Foreign,
-        Some(_) if addresses.iter().any(is_allowed) => Standing::Own,
-        Some(address) if is_denied(*address) => Standing::Denied(*address),
-        Some(_) => Standing::Foreign,
+    match first_foreign(config, &hosts).await? {
+        None => Ok(()),
+        Some(host) => Err(CliError::new(ErrorCode::ContactMissing, format!("{host} is not known to be yours"))
+            .because("its owner must be able to write to whoever crawls it; the contact is sent in User-Agent")),
     }
 }
 
-/// The plain cases of the egress policy, for a message before anything is opened. The policy itself, with all
-/// disguises of such addresses, is the egress crate's.
-fn is_denied(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_multicast()
-                || v4.is_broadcast()
-        }
-        IpAddr::V6(v6) => {
-            v6.is_loopback()
-                || v6.is_unspecified()
-                || v6.is_multicast()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local()
+/// The first host whose addresses are not all among the allowed ones. Names are looked up only when something is
+/// allowed at all, since a question to a name server is a packet too.
+async fn first_foreign(config: &Config, hosts: &BTreeSet<Host>) -> Result<Option<Host>> {
+    let allowed = &config.egress.allow_cidrs;
+    let is_own = |address: std::net::IpAddr| allowed.iter().any(|block| block.contains(&address.to_canonical()));
+    let client = super::client(config)?;
+    let mut n_looked_up = 0;
+    for host in hosts {
+        let is_localhost = host.as_str() == "localhost" || host.as_str().ends_with(".localhost");
+        let is_hosts_own = match host.ip() {
+            Some(address) => is_own(address),
+            // The policy let it pass, so that one of its addresses is allowed.
+            None if is_localhost => true,
+            None if allowed.is_empty() || n_looked_up >= MAX_LOOKED_UP => false,
+            None => {
+                n_looked_up += 1;
+                let addresses = client.resolve(host, 80).await.unwrap_or_default();
+                !addresses.is_empty() && addresses.iter().all(|address| is_own(address.ip()))
+            }
+        };
+        if !is_hosts_own {
+            return Ok(Some(host.clone()));
         }
     }
+    Ok(None)
 }
 
-fn kind_of(address: IpAddr) -> &'static str {
-    match address.to_canonical() {
-        address if address.is_loopback() => "loopback",
-        IpAddr::V4(v4) if v4.is_private() => "a private address",
-        IpAddr::V4(v4) if v4.is_link_local() => "a link-local address",
-        _ => "such an address",
-    }
-}
-
-fn all_denied(denied: &[(&CanonicalUrl, IpAddr)]) -> CliError {
-    let (seed, address) = denied.first().map_or((String::new(), LOCALHOST[0]), |(seed, a)| (seed.to_string(), *a));
-    let flags = match address.to_canonical() {
-        address if address.is_loopback() => "--allow-cidr 127.0.0.0/8 --allow-cidr ::1/128".to_owned(),
-        address => format!("--allow-cidr {address}"),
+fn all_denied(denied: &[(&CanonicalUrl, Denied)]) -> CliError {
+    let Some((seed, first)) = denied.first() else {
+        return CliError::new(ErrorCode::NothingToCrawl, "there is nothing to crawl");
     };
-    let error =
-        CliError::new(ErrorCode::EgressDenied, format!("{seed} is not crawled: {} is denied", kind_of(address)))
-            .advise(format!("if the machine is yours, allow it: `argiope crawl {seed} {flags}`"));
-    denied
-        .iter()
-        .skip(1)
-        .take(MAX_LISTED)
-        .fold(error, |error, (seed, address)| error.because(format!("{seed}: {} is denied", kind_of(*address))))
+    let said = if first.rule == DenyRule::Loopback { "loopback is denied" } else { "its address is denied" };
+    let mut error = CliError::new(ErrorCode::EgressDenied, format!("{seed} is not crawled: {said}")).because(first);
+    for (seed, denied) in denied.iter().skip(1).take(MAX_LISTED) {
+        error = error.because(format!("{seed}: {denied}"));
+    }
+    match first.hint.flag() {
+        Some(flag) => error.advise(format!("if the machine is yours, allow it: `argiope crawl {seed} {flag}`")),
+        None if first.rule == DenyRule::Port => {
+            error.advise("allow the port with `egress.allow_ports` in the configuration, or ARGIOPE_EGRESS_ALLOW_PORTS")
+        }
+        None => error,
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +100,7 @@ mod tests {
         build(inputs, &Platform { data_dir: "/d".into() }).unwrap()
     }
 
-    /// `expected` is the error's code, or nothing.
+    /// `expected` is the error's code, or nothing. No case looks a name up.
     async fn check(file: &str, seeds: &[&str], expected: &str) {
         let seeds: Vec<CanonicalUrl> = seeds.iter().map(|seed| CanonicalUrl::parse(seed).unwrap()).collect();
         let seen = check_seeds(&config(file), &seeds).await.err().map_or("", |error| error.code.code());
@@ -135,10 +113,11 @@ mod tests {
         check("", &["http://app.localhost/"], "AR0101").await;
         check("", &["http://2130706433/", "http://10.0.0.1/"], "AR0101").await;
         check("", &["http://[::ffff:7f00:1]/"], "AR0101").await;
-        check("[egress]\nallow_cidrs = [\"127.0.0.0/8\"]", &["http://localhost:8000/"], "").await;
+        check("", &["http://docs.example.org:22/"], "AR0101").await;
+        check("[egress]\nallow_cidrs = [\"127.0.0.0/8\"]", &["http://localhost:8000/", "http://127.0.0.2/"], "").await;
         check("", &["https://docs.example.org/"], "AR0004").await;
         check("", &["https://docs.example.org/", "http://10.0.0.1/"], "AR0004").await;
+        check("[egress]\nallow_cidrs = [\"10.0.0.0/8\"]", &["http://93.184.215.14/"], "AR0004").await;
         check("[crawl]\ncontact = \"me@example.org\"", &["https://docs.example.org/"], "").await;
-        check("[egress]\nallow_cidrs = [\"10.0.0.0/8\"]", &["https://docs.example.org/"], "AR0004").await;
     }
 }

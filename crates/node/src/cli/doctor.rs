@@ -20,7 +20,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8> {
         Check { name: "version", is_good: true, detail: env!("CARGO_PKG_VERSION").to_owned() },
         Check { name: "data directory", is_good: true, detail: directory(&config.data_dir, has_data) },
         disk(&config.data_dir, config.pages.min_free_bytes),
-        Check { name: "model", is_good: true, detail: boot::model_name(config) },
+        model(context),
         Check {
             name: "contact",
             is_good: config.crawl.contact.is_some(),
@@ -67,6 +67,15 @@ async fn index(stores: &boot::Stores, context: &Context) -> Result<Check> {
     Ok(Check { name: "stores", is_good: true, detail })
 }
 
+fn model(context: &Context) -> Check {
+    match boot::Model::load(&context.config).map(|model| model.index()) {
+        Ok(index) => {
+            Check { name: "model", is_good: true, detail: format!("{} ({} dimensions)", index.id, index.dimension) }
+        }
+        Err(error) => Check { name: "model", is_good: false, detail: error.to_string() },
+    }
+}
+
 fn disk(data_dir: &Path, min_free_bytes: u64) -> Check {
     let existing =
         data_dir.ancestors().find(|path| path.exists()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
@@ -74,7 +83,7 @@ fn disk(data_dir: &Path, min_free_bytes: u64) -> Check {
         Ok(found) => {
             let free = found.f_bavail.saturating_mul(found.f_frsize);
             let detail =
-                format!("{} free, the crawl pauses below {}", output::bytes(free), output::bytes(min_free_bytes));
+                format!("{} free, nothing is written below {}", output::bytes(free), output::bytes(min_free_bytes));
             Check { name: "disk", is_good: free >= min_free_bytes, detail }
         }
         Err(error) => Check { name: "disk", is_good: false, detail: format!("{}: {error}", existing.display()) },

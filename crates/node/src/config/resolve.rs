@@ -119,9 +119,7 @@ pub(crate) struct Frontier {
 pub(crate) struct Pages {
     /// Bytes of a segment file.
     pub(crate) segment_bytes: u64,
-    /// Bytes that kept pages may take.
-    pub(crate) disk_budget_bytes: Option<u64>,
-    /// Below this much free space the crawl pauses.
+    /// Below this much free space nothing is written.
     pub(crate) min_free_bytes: u64,
 }
 
@@ -129,9 +127,7 @@ pub(crate) struct Pages {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Vectors {
     /// New chunks after which the index is compacted.
-    pub(crate) optimize_every_chunks: u64,
-    /// Chunks from which on a graph index is built.
-    pub(crate) hnsw_from_chunks: u64,
+    pub(crate) optimize_every_chunks: usize,
 }
 
 /// Section `[embedder]`.
@@ -203,13 +199,9 @@ pub(crate) fn resolve(effective: Effectives, platform: &Platform, mistakes: &mut
         },
         pages: Pages {
             segment_bytes: read.uint("pages.segment_bytes"),
-            disk_budget_bytes: Some(read.uint("pages.disk_budget_bytes")).filter(|bytes| *bytes > 0),
             min_free_bytes: read.uint("pages.min_free_bytes"),
         },
-        vectors: Vectors {
-            optimize_every_chunks: read.uint("vectors.optimize_every_chunks"),
-            hnsw_from_chunks: read.uint("vectors.hnsw_from_chunks"),
-        },
+        vectors: Vectors { optimize_every_chunks: read.small("vectors.optimize_every_chunks") },
         embedder,
         log_level: read.text("log.level"),
         log_format: read.text("log.format"),

@@ -145,11 +145,11 @@ pub(crate) const KEYS: &[Key] = &[
     key("crawl.max_body_bytes", Kind::Int(1_024, GIB), Default::Int(10 * 1_048_576), "Bytes of a body after decompression."),
 
     key("egress.allow_cidrs", Kind::Cidrs, Default::Nothing, "Private, loopback or otherwise denied addresses that may be reached."),
-    key("egress.allow_ports", Kind::Ports, Default::Nothing, "When there are any, only these ports are reached."),
+    key("egress.allow_ports", Kind::Ports, Default::Nothing, "When there are any, exactly these ports are reached; else all that no other protocol is known for."),
     key("egress.user_agent", Kind::Text, Default::Text(""), "User-Agent; empty: argiope/VERSION (+contact)."),
     key("egress.connect_timeout_secs", Kind::Float(0.1, 300.0), Default::Float(10.0), "Seconds for a connection."),
     key("egress.total_timeout_secs", Kind::Float(0.1, HOUR_SECS), Default::Float(30.0), "Seconds for a whole exchange."),
-    key("egress.min_bytes_per_sec", Kind::Int(0, GIB), Default::Int(512), "A body that comes slower is given up; 0: no minimum."),
+    key("egress.min_bytes_per_sec", Kind::Int(0, GIB), Default::Int(256), "A body that comes slower is given up; 0: no minimum."),
     key("egress.max_header_bytes", Kind::Int(1_024, 1_048_576), Default::Int(65_536), "Bytes of a response's header fields."),
     key("egress.proxy", Kind::OptionalUrl, Default::Text(""), "HTTP proxy; the environment's proxies are never used."),
     key("egress.extra_ca_file", Kind::Text, Default::Text(""), "PEM file of further certificate authorities."),
@@ -158,11 +158,9 @@ pub(crate) const KEYS: &[Key] = &[
     key("frontier.start_window_ms", Kind::Int(10, 5_000), Default::Int(250), "Milliseconds in which a granted start must begin."),
 
     key("pages.segment_bytes", Kind::Int(1_048_576, 16 * GIB), Default::Int(256 * 1_048_576), "Bytes of a WARC segment file."),
-    key("pages.disk_budget_bytes", Kind::Int(0, 1 << 50), Default::Int(0), "Bytes that kept pages may take; 0: as much as the disk has."),
-    key("pages.min_free_bytes", Kind::Int(0, 1 << 50), Default::Int(512 * 1_048_576), "The crawl pauses when less is free on the disk."),
+    key("pages.min_free_bytes", Kind::Int(0, 1 << 50), Default::Int(512 * 1_048_576), "Nothing is written when less is free on the disk."),
 
     key("vectors.optimize_every_chunks", Kind::Int(100, 1_000_000), Default::Int(2_500), "New chunks after which the index is compacted."),
-    key("vectors.hnsw_from_chunks", Kind::Int(0, 1_000_000_000), Default::Int(100_000), "Chunks from which on a graph index is built; below, searches scan exactly."),
 
     key("embedder.kind", Kind::Embedder, Default::Text("builtin"), "builtin, static:DIR (a model2vec directory) or openai (any compatible server)."),
     key("embedder.url", Kind::OptionalUrl, Default::Text(""), "Base URL of the embeddings API, e.g. http://127.0.0.1:11434/v1."),

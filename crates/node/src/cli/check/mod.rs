@@ -1,9 +1,15 @@
 //! `argiope check url | robots | parse | config`: why a URL is (not) crawled, and what the parser sees.
 
-use super::Context;
+mod fetch;
+mod parse;
+mod robots;
+mod url;
+
 use super::settings::Settings;
+use super::{Context, crawl};
 use crate::config::Layer;
-use crate::errors::Result;
+use crate::errors::{CliError, Result};
+use argiope_protocol::{CanonicalUrl, ErrorCode};
 use clap::{Args, Subcommand};
 
 /// Arguments of `check`.
@@ -67,6 +73,18 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
             context.output.object(&crate::config::print::to_json(&context.config));
             Ok(0)
         }
-        What::Url { .. } | What::Robots { .. } | What::Parse { .. } => Err(crate::boot::not_wired()),
+        What::Robots { url, .. } => robots::run(&parse_argument(&url)?, context).await,
+        What::Parse { source, .. } => parse::run(&source, context).await,
+        What::Url { url, seed, .. } => {
+            let url = parse_argument(&url)?;
+            let seeds = seed.iter().map(|seed| parse_argument(seed)).collect::<Result<Vec<_>>>()?;
+            let seeds = if seeds.is_empty() { vec![url.clone()] } else { seeds };
+            url::run(&url, seeds, context).await
+        }
     }
+}
+
+/// A URL argument.
+fn parse_argument(text: &str) -> Result<CanonicalUrl> {
+    crawl::parse_url(text).map_err(|cause| CliError::new(ErrorCode::InvalidUrl, cause))
 }
