@@ -12,7 +12,7 @@ fn argiope(data_dir: &Path, line: &[&str]) -> Output {
 /// Runs the command in an empty directory; its exit status, and texts that standard error must hold.
 #[track_caller]
 fn check(line: &[&str], status: i32, expected: &[&str]) -> Output {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a directory");
     let output = argiope(dir.path(), line);
     let diagnostics = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{line:?}\n{diagnostics}");

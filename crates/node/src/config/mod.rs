@@ -1,7 +1,7 @@
 //! Configuration: what was typed in file, environment and flags becomes one checked [`Config`].
 //!
 //! [`schema`] lists every key; [`raw`] reads what was typed; [`check`] holds one value against its key;
-//! [`resolve`] merges the layers. Nothing here touches the process: file text, environment and platform are
+//! [`resolve`] merges the layers into the types of [`sections`]. Nothing here touches the process: file text, environment and platform are
 //! parameters of [`build`], [`load`] is the thin shell around it.
 
 mod check;
@@ -10,12 +10,14 @@ mod raw;
 mod resolve;
 pub(crate) mod schema;
 mod secret;
+mod sections;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use raw::{Layer, Mistake, Source, Typed};
-pub(crate) use resolve::{Config, Embedder, Platform};
+pub(crate) use resolve::Platform;
 pub(crate) use secret::Secret;
+pub(crate) use sections::{Config, Embedder};
 
 use crate::errors::{CliError, Result};
 use argiope_protocol::ErrorCode;

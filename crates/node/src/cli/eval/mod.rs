@@ -124,7 +124,7 @@ fn parse_judgements(text: &str, path: &Path) -> Result<BTreeMap<String, Grades>>
         };
         match grade.parse::<f64>() {
             Ok(grade) if grade > 0.0 => {
-                drop(judgements.entry(query.to_owned()).or_default().insert(page_of(page), grade))
+                judgements.entry(query.to_owned()).or_default().insert(page_of(page), grade);
             }
             Ok(_) => {}
             // The heading of a table.
