@@ -1,7 +1,7 @@
 //! The end of a crawl in numbers: the ledger, the reasons, and what to do next.
 
 use super::output;
-use argiope_protocol::{FailReason, JobCounters, JobState, RejectReason, SkipReason};
+use argiope_protocol::{ErrorCode, FailReason, JobCounters, JobState, RejectReason, SkipReason};
 use argiope_store::frontier::JobRecord;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -24,9 +24,14 @@ pub(crate) struct Ending {
 impl Ending {
     /// The exit status, as `argiope --help` lists them.
     pub(crate) fn exit_status(&self) -> u8 {
+        self.code().map_or(0, ErrorCode::exit_code)
+    }
+
+    /// What kept the crawl from storing everything, if anything did.
+    pub(crate) fn code(&self) -> Option<ErrorCode> {
         let JobRecord { counters, reasons, .. } = &self.record;
         if self.is_interrupted {
-            return 130;
+            return Some(ErrorCode::Interrupted);
         }
         let n_pages = counters.stored + counters.unchanged;
         let count = |code: &str| reasons.get(code).copied().unwrap_or_default();
@@ -37,9 +42,10 @@ impl Ending {
             && counters.failed == n_denied
             && (n_denied + n_forbidden > 0 || counters.discovered == 0);
         match () {
-            () if is_nothing_allowed => 5,
-            () if counters.failed > 0 => 3,
-            () => 0,
+            () if is_nothing_allowed && n_denied > 0 && n_forbidden == 0 => Some(ErrorCode::EgressDenied),
+            () if is_nothing_allowed => Some(ErrorCode::NothingToCrawl),
+            () if counters.failed > 0 => Some(ErrorCode::PagesFailed),
+            () => None,
         }
     }
 
@@ -51,6 +57,7 @@ impl Ending {
         object["elapsed_secs"] = self.elapsed.as_secs_f64().into();
         object["data_dir"] = data_dir.display().to_string().into();
         object["exit"] = self.exit_status().into();
+        object["code"] = self.code().map(ErrorCode::code).into();
         object
     }
 
@@ -59,6 +66,9 @@ impl Ending {
         let JobRecord { id, state, .. } = &self.record;
         let word = if self.is_interrupted { "interrupted and drained" } else { state.code() };
         let mut text = format!("\nJob {id}: {word} after {:.1} s\n", self.elapsed.as_secs_f64());
+        if let Some(code) = self.code() {
+            let _ = writeln!(text, "{code}: {} (`argiope explain {code}`)", code.title());
+        }
         text.push_str(&ledger(&self.record));
         let _ = writeln!(text, "\nData: {}", data_dir.display());
         for hint in self.hints() {

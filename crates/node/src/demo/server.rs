@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 /// Bytes of a request head.
@@ -76,7 +76,10 @@ async fn serve(listener: TcpListener, resources: Arc<BTreeMap<String, Resource>>
     }
 }
 
-async fn exchange(mut stream: TcpStream, resources: &BTreeMap<String, Resource>) -> std::io::Result<()> {
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    resources: &BTreeMap<String, Resource>,
+) -> std::io::Result<()> {
     let mut head = Vec::new();
     let mut buffer = [0_u8; 2_048];
     while !head.windows(4).any(|window| window == b"\r\n\r\n") {
