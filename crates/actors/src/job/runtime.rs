@@ -21,9 +21,12 @@ pub struct JobRuntime {
 }
 
 impl JobRuntime {
+    /// The scope is measured from the seeds and from `redirected`, what seeds redirected to.
+    ///
     /// # Errors
     /// All patterns of the scope that are no regular expressions.
-    pub fn try_new(id: JobId, spec: JobSpec, anchors: Vec<CanonicalUrl>, created_at: Timestamp) -> Result<Self, Vec<InvalidPattern>> {
+    pub fn try_new(id: JobId, spec: JobSpec, redirected: Vec<CanonicalUrl>, created_at: Timestamp) -> Result<Self, Vec<InvalidPattern>> {
+        let anchors: Vec<CanonicalUrl> = spec.seeds.iter().cloned().chain(redirected).collect();
         let filter = UrlFilter::try_new(&spec, &anchors)?.at(created_at);
         Ok(Self {
             id,

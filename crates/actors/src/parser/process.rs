@@ -30,7 +30,7 @@ pub(super) enum Processed {
         links: Sorted,
     },
     /// The body is the one that is stored.
-    Same { body_hash: [u8; 32] },
+    Same,
     /// No page of its own, but links.
     Skip { reason: SkipReason, links: Sorted, bytes: Option<Box<NewPage>> },
     /// The parser's bounds were exceeded.
@@ -57,7 +57,7 @@ pub(super) fn process(input: &Input<'_>) -> Processed {
     }
     let body_hash = *blake3::hash(&input.response.body).as_bytes();
     if input.prior_hash == Some(body_hash) {
-        return Processed::Same { body_hash };
+        return Processed::Same;
     }
     if page::text_kind(content_type.as_deref(), &input.response.body).is_none() {
         let essence = content_type.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

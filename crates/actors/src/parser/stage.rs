@@ -75,7 +75,7 @@ impl Parser {
     async fn dispatch(&self, mut work: Work, response: &FetchResponse, processed: Processed, permit: Permit) {
         match processed {
             Processed::TooMuch => work.guard.settle(Fate::Failed(FailReason::ParseBounds, None)).await,
-            Processed::Same { .. } => match work.prior.take() {
+            Processed::Same => match work.prior.take() {
                 Some(record) => self.unchanged(work, record, response).await,
                 None => work.guard.settle(Fate::Failed(FailReason::Internal, None)).await,
             },

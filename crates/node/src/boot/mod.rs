@@ -1,42 +1,24 @@
 //! From a configuration to open stores and a running engine: the only module that talks to the engine.
 //!
-//! Verbs see [`Stores`] (the three contracts), [`Running`] (a started engine), [`search`] and [`egress`].
+//! Verbs see [`Stores`] (the three contracts), [`Running`] (a started engine), [`search`] and [`client`].
 
 mod model;
 mod outgoing;
+mod running;
 mod seeds;
 mod stores;
 
-pub(crate) use model::Model;
+pub(crate) use model::embedder;
 pub(crate) use outgoing::client;
+pub(crate) use running::{How, Running};
 pub(crate) use seeds::check_seeds;
 pub(crate) use stores::Stores;
 
 use crate::config::Config;
 use crate::errors::{CliError, Result};
-use argiope_protocol::{ErrorCode, JobId, JobSpec, Timestamp};
-use argiope_store::frontier::JobRecord;
-use std::time::Duration;
-
-/// How a submitted job relates to earlier ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    /// Nothing like it was there.
-    New,
-    /// An unfinished job goes on.
-    Resumed,
-    /// A finished job is crawled again.
-    Recrawl,
-}
-
-/// A job that the engine works on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Submitted {
-    /// Its id.
-    pub(crate) job: JobId,
-    /// How it came to be.
-    pub(crate) how: How,
-}
+use argiope_actors::query::{Query, SearchHit, SearchRequest};
+use argiope_protocol::{ErrorCode, Timestamp};
+use std::sync::Arc;
 
 /// A question to the index.
 #[derive(Debug, Clone)]
@@ -101,52 +83,35 @@ pub(crate) fn has_data(config: &Config) -> bool {
     std::fs::read_dir(&config.data_dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// What needs the engine, in a build without it.
-pub(crate) fn not_wired() -> CliError {
-    CliError::new(ErrorCode::Internal, "the engine is not part of this build")
-}
-
-/// A started engine.
-pub(crate) struct Running {
-    /// Its stores.
-    pub(crate) stores: Stores,
-}
-
-impl Running {
-    /// Starts the engine on open stores.
-    ///
-    /// # Errors
-    /// When a store or the embedder is not available.
-    pub(crate) async fn start(_config: &Config, stores: Stores) -> Result<Self> {
-        let _ = Self { stores };
-        Err(not_wired())
-    }
-
-    /// Hands in a job.
-    pub(crate) async fn submit(&self, _spec: JobSpec) -> Result<Submitted> {
-        Err(not_wired())
-    }
-
-    /// The next event as one JSON object, for people who follow with `--json`; `None` when there are no more.
-    pub(crate) async fn next_event(&mut self) -> Option<serde_json::Value> {
-        None
-    }
-
-    /// Waits until the job has nothing left to do; independent of this value, so that events can be read beside it.
-    pub(crate) fn waiter(&self, _job: JobId) -> impl Future<Output = Result<JobRecord>> + Send + 'static {
-        std::future::ready(Err(not_wired()))
-    }
-
-    /// Stops taking work and waits for what is under way. Answers how many leases were still out at the end.
-    pub(crate) async fn drain(&self, _deadline: Duration) -> u64 {
-        0
-    }
-}
-
 /// Asks the index.
 ///
 /// # Errors
 /// When index or embedder are not available.
-pub(crate) async fn search(_config: &Config, _stores: &Stores, _question: Question) -> Result<Vec<Found>> {
-    Err(not_wired())
+pub(crate) async fn search(config: &Config, stores: &Stores, question: Question) -> Result<Vec<Found>> {
+    let query = Query::new(Arc::clone(&stores.vectors), embedder(config)?);
+    let mut request = SearchRequest::new(config.tenant.clone(), question.text);
+    request.mode = match question.mode {
+        Mode::Lexical => argiope_actors::query::Mode::Lexical,
+        Mode::Semantic => argiope_actors::query::Mode::Semantic,
+        Mode::Hybrid => argiope_actors::query::Mode::Hybrid,
+    };
+    request.limit = question.limit;
+    request.filter = question.filter;
+    request.one_per_page = question.one_per_page;
+    let hits = query
+        .search(request)
+        .await
+        .map_err(|error| CliError::new(error.code(), "the question cannot be answered").because(error))?;
+    Ok(hits.into_iter().map(Found::from).collect())
+}
+
+impl From<SearchHit> for Found {
+    fn from(hit: SearchHit) -> Self {
+        let payload = hit.payload;
+        let url = match &payload.anchor {
+            Some(anchor) => format!("{}#{anchor}", payload.url),
+            None => payload.url,
+        };
+        Self { score: hit.score, url, title: payload.title, heading_path: payload.heading_path, text: payload.text }
+    }
 }

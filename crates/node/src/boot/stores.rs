@@ -1,9 +1,9 @@
 //! The data directory's lock and its three stores.
 
-use super::Model;
+use super::embedder;
 use crate::config::Config;
 use crate::errors::{CliError, Result};
-use argiope_protocol::ErrorCode;
+use argiope_protocol::{ErrorCode, JobId, JobState};
 use argiope_store::embedded::data_dir::{DataDir, DiskReserve};
 use argiope_store::embedded::frontier::{EmbeddedFrontier, OpenOptions};
 use argiope_store::embedded::pages::{EmbeddedPages, PageOptions};
@@ -36,8 +36,34 @@ impl Stores {
     }
 }
 
+impl Stores {
+    /// What the engine needs of them.
+    pub(crate) fn for_engine(&self) -> argiope_actors::Stores {
+        argiope_actors::Stores {
+            frontier: Arc::clone(&self.frontier),
+            pages: Arc::clone(&self.pages),
+            vectors: Arc::clone(&self.vectors),
+        }
+    }
+
+    /// Pauses what earlier processes left running, but the crawl with this identity. Answers the paused jobs.
+    ///
+    /// # Errors
+    /// When the frontier does not answer.
+    pub(crate) async fn pause_others(&self, identity: [u8; 16]) -> Result<Vec<JobId>> {
+        let mut paused = Vec::new();
+        for job in self.frontier.jobs().await? {
+            if job.state == JobState::Running && job.spec.identity() != identity {
+                self.frontier.set_job_state(job.id, JobState::Paused, super::now()).await?;
+                paused.push(job.id);
+            }
+        }
+        Ok(paused)
+    }
+}
+
 fn open(config: &Config) -> Result<Stores> {
-    let model = Model::load(config)?;
+    let model = embedder(config)?.model().clone();
     let directory = DataDir::open(&config.data_dir)?;
     let reserve = DiskReserve { bytes: config.pages.min_free_bytes, ..DiskReserve::default() };
     let page_options = PageOptions { segment_bytes: config.pages.segment_bytes, reserve, ..PageOptions::default() };
@@ -48,7 +74,7 @@ fn open(config: &Config) -> Result<Stores> {
     };
     let frontier = EmbeddedFrontier::open(&directory.frontier(), &OpenOptions::default(), super::now())?;
     let pages = EmbeddedPages::open(&directory.pages(), page_options)?;
-    let vectors = EmbeddedVectors::open(directory.vectors(), model.index(), vector_options)?;
+    let vectors = EmbeddedVectors::open(directory.vectors(), model, vector_options)?;
     Ok(Stores {
         frontier: Arc::new(frontier),
         pages: Arc::new(pages),

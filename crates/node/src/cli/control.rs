@@ -54,6 +54,7 @@ pub(crate) async fn resume(arguments: Crawling, context: &Context) -> Result<u8>
         context.output.object(&jobs::to_json(&record));
         return Ok(0);
     }
+    stores.pause_others(job.spec.identity()).await?;
     let mut running = Running::start(&context.config, stores).await?;
     let submitted = running.submit(record.spec).await?;
     run::to_the_end(&mut running, submitted.job, context).await
@@ -68,6 +69,7 @@ pub(crate) async fn retry(arguments: Crawling, context: &Context) -> Result<u8> 
     if arguments.no_crawl || n_urls == 0 {
         return Ok(0);
     }
+    stores.pause_others(job.spec.identity()).await?;
     let mut running = Running::start(&context.config, stores).await?;
     let submitted = running.submit(job.spec).await?;
     run::to_the_end(&mut running, submitted.job, context).await

@@ -33,8 +33,12 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
     let seeds = read_seeds(&arguments)?;
     boot::check_seeds(&context.config, &seeds).await?;
     let stores = Stores::open(&context.config).await?;
+    let spec = job_spec(&context.config, seeds);
+    for paused in stores.pause_others(spec.identity()).await? {
+        output::note(format!("job {paused} was running and waits now; `argiope resume {paused}` goes on with it"));
+    }
     let mut running = Running::start(&context.config, stores).await?;
-    let submitted = running.submit(job_spec(&context.config, seeds)).await?;
+    let submitted = running.submit(spec).await?;
     let (word, said) = match submitted.how {
         How::New => ("new", "new job"),
         How::Resumed => ("resumed", "going on with job"),

@@ -68,7 +68,7 @@ async fn index(stores: &boot::Stores, context: &Context) -> Result<Check> {
 }
 
 fn model(context: &Context) -> Check {
-    match boot::Model::load(&context.config).map(|model| model.index()) {
+    match boot::embedder(&context.config).map(|embedder| embedder.model().clone()) {
         Ok(index) => {
             Check { name: "model", is_good: true, detail: format!("{} ({} dimensions)", index.id, index.dimension) }
         }

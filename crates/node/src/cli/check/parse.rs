@@ -1,7 +1,7 @@
 //! `argiope check parse FILE_OR_URL`: what the parser makes of a page.
 
 use super::{fetch, robots};
-use crate::boot::Model;
+use crate::boot;
 use crate::cli::Context;
 use crate::errors::{CliError, Result};
 use argiope_content::chunk::{Chunk, ChunkLimits, chunk};
@@ -25,7 +25,7 @@ struct Source {
 /// Parses and prints.
 pub(super) async fn run(source: &str, context: &Context) -> Result<u8> {
     let source = if source.contains("://") { from_url(source, context).await? } else { from_file(source, context)? };
-    let model = Model::load(&context.config)?;
+    let embedder = boot::embedder(&context.config)?;
     let config = &context.config;
     let max_links = usize::try_from(config.crawl.limits.max_outlinks).unwrap_or(usize::MAX);
     // Off the async threads: a hostile page may take seconds.
@@ -39,7 +39,7 @@ pub(super) async fn run(source: &str, context: &Context) -> Result<u8> {
             depth: Depth::Markdown,
             max_links,
         });
-        let chunks = chunk(&page.markdown, &page.headings, &page.title, model.tokenizer(), ChunkLimits::default());
+        let chunks = chunk(&page.markdown, &page.headings, &page.title, embedder.tokenizer(), ChunkLimits::default());
         (source.url, page, chunks)
     });
     let (url, page, chunks) =

@@ -1,0 +1,158 @@
+//! A started engine, and its facts as JSON.
+
+use super::{Stores, embedder, outgoing::egress_config};
+use crate::config::Config;
+use crate::errors::{CliError, Result};
+use crate::telemetry::{MetricsFile, registry};
+use argiope_actors::metrics::Metrics;
+use argiope_actors::{Engine, EngineConfig, EngineError, Event};
+use argiope_protocol::{ErrorCode, Fate, JobId, JobSpec, JobState};
+use argiope_store::frontier::JobRecord;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+pub(crate) use argiope_actors::{How, Submitted};
+
+/// How often a job's record is looked at while it is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often the metrics file is replaced.
+const METRICS_EVERY: Duration = Duration::from_secs(5);
+
+/// A started engine.
+pub(crate) struct Running {
+    /// Its stores.
+    pub(crate) stores: Stores,
+    engine: Engine,
+    events: Receiver<Event>,
+    metrics: Option<(MetricsFile, Arc<Registry>)>,
+}
+
+impl Running {
+    /// Starts the engine on open stores.
+    ///
+    /// # Errors
+    /// When a store or the embedder is not available.
+    pub(crate) async fn start(config: &Config, stores: Stores) -> Result<Self> {
+        let mut registry = registry();
+        let mut engine_config = EngineConfig::new(embedder(config)?, Metrics::register(&mut registry));
+        engine_config.node = config.name.clone();
+        engine_config.egress = egress_config(config)?;
+        engine_config.concurrency = u32::from(config.crawl.concurrency);
+        engine_config.max_requests_per_sec = config.crawl.max_rate;
+        engine_config.visibility = config.frontier.visibility;
+        engine_config.start_window = config.frontier.start_window;
+        let engine = Engine::start(engine_config, stores.for_engine()).await.map_err(failed)?;
+        let events = engine.subscribe();
+        let metrics = config.metrics_file.as_ref().map(|path| (MetricsFile::new(path), Arc::new(registry)));
+        if let Some((file, registry)) = metrics.clone() {
+            drop(tokio::spawn(async move { keep_metrics(&file, &registry).await }));
+        }
+        Ok(Self { stores, engine, events, metrics })
+    }
+
+    /// Hands in a job.
+    ///
+    /// # Errors
+    /// When a pattern is not valid or the frontier does not answer.
+    pub(crate) async fn submit(&self, spec: JobSpec) -> Result<Submitted> {
+        self.engine.submit(spec).await.map_err(failed)
+    }
+
+    /// The next event as one JSON object; `None` when there are no more.
+    pub(crate) async fn next_event(&mut self) -> Option<Value> {
+        loop {
+            match self.events.recv().await {
+                Ok(event) => return Some(to_json(&event)),
+                Err(RecvError::Lagged(n_lost)) => return Some(json!({ "event": "lagged", "events_lost": n_lost })),
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Waits until the job does not go on; independent of this value, so that events can be read beside it.
+    pub(crate) fn waiter(&self, job: JobId) -> impl Future<Output = Result<JobRecord>> + Send + 'static {
+        let (frontier, mut events) = (Arc::clone(&self.stores.frontier), self.engine.subscribe());
+        async move {
+            loop {
+                let record = frontier.job(job).await?;
+                if record.state != JobState::Running && record.counters.leased == 0 {
+                    return Ok(record);
+                }
+                let next = tokio::time::timeout(LOOK_EVERY, events.recv()).await;
+                if let Ok(Ok(Event::GaveUp { stage })) = next {
+                    return Err(CliError::new(ErrorCode::Internal, format!("{stage} failed again and again"))
+                        .advise("the same command goes on where this one stopped; the log says what failed"));
+                }
+            }
+        }
+    }
+
+    /// Stops taking work and waits for what is under way. Answers how many items were still out at the end.
+    pub(crate) async fn drain(&self, deadline: Duration) -> u64 {
+        let report = self.engine.drain(deadline).await;
+        if let Some((file, registry)) = &self.metrics
+            && let Err(error) = file.write(registry)
+        {
+            tracing::warn!(%error, "metrics file not written");
+        }
+        u64::from(report.n_left)
+    }
+}
+
+async fn keep_metrics(file: &MetricsFile, registry: &Registry) {
+    let mut tick = tokio::time::interval(METRICS_EVERY);
+    loop {
+        tick.tick().await;
+        if let Err(error) = file.write(registry) {
+            tracing::warn!(%error, "metrics file not written");
+        }
+    }
+}
+
+fn failed(error: EngineError) -> CliError {
+    match error {
+        EngineError::Store(error) => CliError::from(error),
+        EngineError::Patterns(patterns) => {
+            let told = CliError::new(ErrorCode::Config, "patterns of the scope are not valid");
+            patterns.into_iter().fold(told, |told, pattern| told.because(pattern))
+        }
+        EngineError::Egress(error) => {
+            CliError::new(ErrorCode::Config, "the [egress] settings cannot be used").because(error)
+        }
+        error @ EngineError::Stage { .. } => {
+            CliError::new(ErrorCode::Internal, "the engine does not start").because(error)
+        }
+    }
+}
+
+fn to_json(event: &Event) -> Value {
+    match event {
+        Event::Progress { job, counters } => {
+            let mut object = json!(counters);
+            object["event"] = "progress".into();
+            object["job"] = job.to_string().into();
+            object
+        }
+        Event::UrlEnded { job, url, fate } => {
+            let (fate, reason) = match fate {
+                Fate::Stored => ("stored", None),
+                Fate::Unchanged => ("unchanged", None),
+                Fate::Skipped(reason) => ("skipped", Some(reason.code())),
+                Fate::Failed(reason, _) => ("failed", Some(reason.code())),
+            };
+            json!({ "event": "url", "job": job, "url": url, "fate": fate, "reason": reason })
+        }
+        Event::ScopeWarning { job, url, reason, n_rejected, n_links } => json!({
+            "event": "scope_warning", "job": job, "url": url, "reason": reason, "rejected": n_rejected, "links": n_links,
+        }),
+        Event::CrawlDelayCapped { host } => json!({ "event": "crawl_delay_capped", "host": host }),
+        Event::Held { why, code } => json!({ "event": "held", "code": code.code(), "why": why }),
+        Event::Released => json!({ "event": "released" }),
+        Event::Restarted { stage } => json!({ "event": "restarted", "stage": stage }),
+        Event::GaveUp { stage } => json!({ "event": "gave_up", "stage": stage }),
+        Event::JobEnded { job, state, .. } => json!({ "event": "job_ended", "job": job, "state": state.code() }),
+    }
+}
