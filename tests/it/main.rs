@@ -1,0 +1,13 @@
+//! The real `argiope` process against real HTTP on loopback: what the promises of the design say, seen from outside
+//! (exit status, standard output, data directory, the origin's access log).
+//!
+//! Each test has its own directory and its own site on a port that the system chooses, and a deadline for each
+//! process; a process that a test forgets is killed. Nothing here sends a packet to anything but loopback.
+
+mod content;
+mod crawl;
+mod namespace;
+mod origin;
+mod place;
+mod polite;
+mod recrawl;

@@ -1,0 +1,56 @@
+//! The second crawl of a site: only what changed is fetched whole, embedded and replaced.
+
+use crate::content::{Change, Edited};
+use crate::origin::Origin;
+use crate::place::Place;
+use argiope_testkit::site::{Generated, unique_word};
+use argiope_testkit::{Behaviour, Site};
+
+const N_PAGES: usize = 15;
+/// The pages that are changed between the crawls.
+const EDITED: usize = 4;
+const REMOVED: usize = 14;
+
+#[test]
+fn a_second_crawl_embeds_only_what_changed() {
+    let (content, editor) = Edited::new(Generated::new(0, N_PAGES, 5));
+    let origin = Origin::start(Site::builder().host("h0.test", content, Behaviour::default()));
+    let metrics = tempfile::tempdir().expect("a directory");
+    let metrics = metrics.path().join("metrics");
+    let place = Place::new().with("ARGIOPE_METRICS_FILE", &metrics.display().to_string());
+    let line = ["--delay", "0", "--per-host", "4"];
+    let url = |page| origin.site().hosts()[0].url(&Generated::path(page));
+    let n_embedded = || -> f64 {
+        let text = std::fs::read_to_string(&metrics).expect("the metrics file");
+        let value = text.lines().find_map(|line| line.strip_prefix("argiope_embedded_chunks_total "));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no embedded_chunks in\n{text}"))
+    };
+
+    place.crawl(&origin.seeds(), &line).check_ledger(0, [15, 0, 10, 0]);
+    let before = place.export();
+    let n_first = n_embedded();
+    assert_eq!(place.search(&unique_word(0, EDITED)), [url(EDITED)]);
+    assert_eq!(place.search(&unique_word(0, REMOVED)), [url(REMOVED)]);
+
+    let new_word = "xequantaborimoluk";
+    editor.set(&Generated::path(EDITED), Change::Replace("This is version 0 of it".to_owned(), format!("Now {new_word}")));
+    editor.set(&Generated::path(REMOVED), Change::Status(404));
+    origin.site().log().clear();
+    let ended = place.crawl(&origin.seeds(), &line);
+
+    ended.check_ledger(0, [1, 13, 11, 0]);
+    assert_eq!(ended.lines[0]["how"], "recrawl", "{ended:?}");
+    let n_unmodified = origin.log().iter().filter(|entry| entry.status == 304).count();
+    assert!(n_unmodified >= 13, "{n_unmodified} answers of 304");
+    let n_second = n_embedded();
+    assert!((1.0..=2.0).contains(&n_second), "{n_second} chunks embedded, {n_first} by the first crawl");
+    assert_eq!(place.search(new_word), [url(EDITED)]);
+    assert_eq!(place.search("version 0 of it").iter().filter(|found| **found == url(EDITED)).count(), 1);
+    assert!(place.search(&unique_word(0, REMOVED)).is_empty(), "a page that is gone is found");
+    let after = place.export();
+    assert_eq!(after.len(), 14);
+    assert!(after[&url(EDITED)]["markdown"].as_str().is_some_and(|text| text.contains(new_word)));
+    let same = |n: usize| after[&url(n)]["markdown"] == before[&url(n)]["markdown"];
+    assert!((0..14).filter(|n| *n != EDITED).all(same));
+    assert_eq!(place.verify()["heads"], 14);
+}
