@@ -49,11 +49,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics known to a registry under the prefix `argiope`.
+    /// Metrics known to a registry, whose owner gives it the prefix `argiope`.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let registry = registry.sub_registry_with_prefix("argiope");
         registry.register("urls", "URLs that ended an attempt, by fate and reason; retries count each time", metrics.fates.clone());
         registry.register("credit_wait_seconds", "Time senders waited for credit on an edge", metrics.waited.clone());
         registry.register("edge_items", "Items under way on an edge", metrics.items.clone());

@@ -93,12 +93,17 @@ impl Running {
     /// Stops taking work and waits for what is under way. Answers how many items were still out at the end.
     pub(crate) async fn drain(&self, deadline: Duration) -> u64 {
         let report = self.engine.drain(deadline).await;
+        self.write_metrics();
+        u64::from(report.n_left)
+    }
+
+    /// Writes the metrics file, when one is configured: the last numbers come after the last tick.
+    pub(crate) fn write_metrics(&self) {
         if let Some((file, registry)) = &self.metrics
             && let Err(error) = file.write(registry)
         {
             tracing::warn!(%error, "metrics file not written");
         }
-        u64::from(report.n_left)
     }
 }
 
