@@ -6,8 +6,14 @@
 
 mod content;
 mod crawl;
+mod egress;
+mod fault;
+mod hostile;
+mod input;
 mod namespace;
 mod origin;
 mod place;
 mod polite;
 mod recrawl;
+mod robots;
+mod stop;
