@@ -124,10 +124,12 @@ impl Fetcher {
     async fn redirected(&self, work: Work, target: CanonicalUrl, chain: Vec<PageKey>) {
         let lease = work.lease();
         let candidate = &lease.candidate;
-        if candidate.depth == 0 && candidate.source != UrlSource::Sitemap && work.job.add_anchor(&target) {
-            if let Err(error) = self.frontier.add_anchor(lease.job, &target).await {
-                tracing::warn!(%target, %error, "scope not widened durably");
-            }
+        let is_of_seed = candidate.depth == 0 && candidate.source != UrlSource::Sitemap;
+        if is_of_seed
+            && work.job.add_anchor(&target)
+            && let Err(error) = self.frontier.add_anchor(lease.job, &target).await
+        {
+            tracing::warn!(%target, %error, "scope not widened durably");
         }
         let mut rejects = RejectTally::default();
         let mut offered = Vec::new();
