@@ -1,1 +1,4 @@
-//! (being written)
+//! The crawl's stages as supervised actors.
+
+pub mod embedder;
+pub mod query;
