@@ -1,6 +1,7 @@
 //! A page and its chunks as they are kept.
 
 use crate::ids::{ChunkHash, ChunkId, JobId, PageKey, TenantId};
+use crate::job::ProcessMode;
 use crate::time::Timestamp;
 use crate::url::CanonicalUrl;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,10 @@ pub struct PageRecord {
     pub depth: u16,
     /// Grows with every version: the fence of the lease that wrote it.
     pub seq: u64,
+    /// How far it was processed: a job that wants more reads it anew although it did not change.
+    pub process: ProcessMode,
+    /// Version of the chunker that made its chunks.
+    pub chunker_version: u16,
     /// How it was fetched.
     pub fetch: FetchFacts,
     /// For conditional requests.

@@ -1,13 +1,16 @@
-//! Texts in, vectors out: the [`Embedder`] that the embedder stage and the query share, and its adapters.
+//! From chunks to vectors: only those whose hash is new on their page are embedded.
 //!
-//! [`local`] computes in this process, [`openai`] asks a server. Both answer in the order of the texts, whatever the
-//! order in which they compute.
+//! [`Embedder`] is what the stage and the query share; [`local`] computes in this process, [`openai`] asks a
+//! server. The stage compares a page's chunks with the visible version and embeds what is new.
 
 pub mod adapter;
 mod batch;
+mod core;
 pub mod local;
 pub mod openai;
+mod stage;
 
 pub use adapter::{EmbedError, Embedder};
 pub use local::LocalEmbedder;
 pub use openai::{OpenAiEmbedder, OpenAiOptions};
+pub use stage::EmbedStage;

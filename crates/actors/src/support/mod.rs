@@ -5,6 +5,8 @@ pub mod cpu_pool;
 pub mod credit;
 pub mod restart;
 pub mod route;
+pub mod stage;
+pub mod tasks;
 
 pub use clock::now;
 pub use cpu_pool::CpuPool;

@@ -35,6 +35,8 @@ pub fn new_page(url: &CanonicalUrl, seq: u64, body: &[u8]) -> NewPage {
         url: url.clone(),
         depth: 1,
         seq,
+        process: argiope_protocol::ProcessMode::Vectors,
+        chunker_version: 1,
         fetch,
         validators: Validators { etag: Some("\"1\"".to_owned()), last_modified: None },
         body_hash: *blake3::hash(body).as_bytes(),

@@ -1,0 +1,119 @@
+//! What the stages need to know of the jobs that run.
+
+use argiope_content::filter::{InvalidPattern, ShapeBudgets, UrlFilter};
+use argiope_protocol::{CanonicalUrl, JobId, JobSpec, RejectReason, Timestamp, UrlSource};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+/// One running job.
+pub struct JobRuntime {
+    /// Its id.
+    pub id: JobId,
+    /// What was asked for.
+    pub spec: JobSpec,
+    filter: RwLock<Arc<UrlFilter>>,
+    anchors: Mutex<Vec<CanonicalUrl>>,
+    shapes: Mutex<ShapeBudgets>,
+    has_judged_first_page: AtomicBool,
+    created_at: Timestamp,
+}
+
+impl JobRuntime {
+    /// # Errors
+    /// All patterns of the scope that are no regular expressions.
+    pub fn try_new(id: JobId, spec: JobSpec, anchors: Vec<CanonicalUrl>, created_at: Timestamp) -> Result<Self, Vec<InvalidPattern>> {
+        let filter = UrlFilter::try_new(&spec, &anchors)?.at(created_at);
+        Ok(Self {
+            id,
+            spec,
+            filter: RwLock::new(Arc::new(filter)),
+            anchors: Mutex::new(anchors),
+            shapes: Mutex::new(ShapeBudgets::new()),
+            has_judged_first_page: AtomicBool::new(false),
+            created_at,
+        })
+    }
+
+    /// The filter as it is now.
+    #[must_use]
+    pub fn filter(&self) -> Arc<UrlFilter> {
+        Arc::clone(&self.filter.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a URL may be offered to the frontier.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, url: &CanonicalUrl, depth: u16, source: UrlSource) -> Result<(), RejectReason> {
+        self.filter().check(url, depth, source)?;
+        self.shapes.lock().unwrap_or_else(PoisonError::into_inner).admit(url)
+    }
+
+    /// Widens the scope by a URL to which a seed redirects. Answers whether it was new.
+    pub fn add_anchor(&self, anchor: &CanonicalUrl) -> bool {
+        let mut anchors = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
+        if anchors.contains(anchor) {
+            return false;
+        }
+        anchors.push(anchor.clone());
+        // The patterns compiled when the job was made, so they compile again.
+        if let Ok(filter) = UrlFilter::try_new(&self.spec, &anchors) {
+            *self.filter.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(filter.at(self.created_at));
+        }
+        true
+    }
+
+    /// `true` once: for the first page whose links were judged.
+    pub fn is_first_page(&self) -> bool {
+        !self.has_judged_first_page.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// The strictest manners of all running jobs: politeness is never multiplied by the number of jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manners {
+    /// Time between two starts at one host.
+    pub delay: Duration,
+    /// Requests at once to one host.
+    pub per_host: u16,
+}
+
+/// The running jobs. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Jobs {
+    running: Arc<RwLock<BTreeMap<JobId, Arc<JobRuntime>>>>,
+}
+
+impl Jobs {
+    /// Adds or replaces a job.
+    pub fn insert(&self, job: Arc<JobRuntime>) {
+        self.running.write().unwrap_or_else(PoisonError::into_inner).insert(job.id, job);
+    }
+
+    /// Forgets a job that ended.
+    pub fn remove(&self, id: JobId) {
+        self.running.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// A running job.
+    #[must_use]
+    pub fn get(&self, id: JobId) -> Option<Arc<JobRuntime>> {
+        self.running.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// The strictest manners of all running jobs.
+    #[must_use]
+    pub fn manners(&self) -> Manners {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        let all = running.values().map(|job| job.spec.politeness);
+        let strictest = all.reduce(|a, b| argiope_protocol::Politeness {
+            robots: a.robots || b.robots,
+            delay: a.delay.max(b.delay),
+            per_host: a.per_host.min(b.per_host),
+        });
+        let politeness = strictest.unwrap_or_default();
+        Manners { delay: politeness.delay, per_host: politeness.per_host.max(1) }
+    }
+}

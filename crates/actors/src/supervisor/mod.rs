@@ -1,0 +1,5 @@
+//! Starts the stages, shards and jobs, and starts them again when they fail or are stuck.
+
+mod actor;
+
+pub use actor::{Child, Starter, Supervisor, SupervisorArguments, SupervisorMessage, Watched};

@@ -1,0 +1,100 @@
+//! `argiope jobs`: what was crawled here.
+
+use super::{Context, output};
+use crate::boot::{self, Stores};
+use crate::errors::{CliError, Result};
+use argiope_protocol::{ErrorCode, Timestamp};
+use argiope_store::FrontierStore;
+use argiope_store::frontier::JobRecord;
+
+/// Lists all jobs, oldest first.
+pub(crate) async fn run(context: &Context) -> Result<u8> {
+    let jobs = if boot::has_data(&context.config) {
+        Stores::open(&context.config).await?.frontier.jobs().await?
+    } else {
+        Vec::new()
+    };
+    let mut rows = vec![
+        ["JOB", "STATE", "CREATED", "STORED", "UNCHANGED", "SKIPPED", "FAILED", "OPEN", "SEED"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for job in &jobs {
+        let counters = job.counters;
+        let open = counters.queued + counters.leased;
+        let numbers = [counters.stored, counters.unchanged, counters.skipped, counters.failed, open];
+        let mut row = vec![job.id.to_string(), job.state.code().to_owned(), time(job.created_at)];
+        row.extend(numbers.iter().map(u64::to_string));
+        row.push(seeds(job));
+        rows.push(row);
+        context.output.object(&to_json(job));
+    }
+    if jobs.is_empty() {
+        context.output.text(format!("No jobs in {}.", context.config.data_dir.display()));
+    } else {
+        context.output.text(output::table(&rows));
+    }
+    Ok(0)
+}
+
+/// A job as one object.
+pub(crate) fn to_json(job: &JobRecord) -> serde_json::Value {
+    let mut object = serde_json::json!({
+        "event": "job", "job": job.id, "state": job.state.code(),
+        "created_at": time(job.created_at), "ended_at": job.ended_at.map(time),
+        "spec": job.spec, "reasons": job.reasons,
+        "rejected": job.rejected.iter().map(|(reason, n)| (reason.code(), *n)).collect::<std::collections::BTreeMap<_, _>>(),
+    });
+    super::summary::add_counters(&mut object, &job.counters);
+    object
+}
+
+/// The first seed, and how many more there are.
+pub(crate) fn seeds(job: &JobRecord) -> String {
+    let first = job.spec.seeds.first().map_or("", |url| url.as_str());
+    match job.spec.seeds.len() {
+        0 | 1 => first.to_owned(),
+        n_seeds => format!("{first} (+{})", n_seeds - 1),
+    }
+}
+
+/// RFC 3339 in UTC, to the second.
+pub(crate) fn time(at: Timestamp) -> String {
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .map_or_else(|_| "-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// The job with this id, or whose id begins so; `last` is the newest one.
+///
+/// # Errors
+/// `AR0005` when there is none, or more than one.
+pub(crate) async fn find(frontier: &dyn FrontierStore, text: &str) -> Result<JobRecord> {
+    let mut jobs = frontier.jobs().await?;
+    let wanted = text.to_ascii_lowercase();
+    if wanted == "last" {
+        return jobs.pop().ok_or_else(|| unknown(text));
+    }
+    jobs.retain(|job| !wanted.is_empty() && job.id.to_string().starts_with(&wanted));
+    match jobs.len() {
+        0 => Err(unknown(text)),
+        1 => jobs.pop().ok_or_else(|| unknown(text)),
+        n_jobs => Err(CliError::new(ErrorCode::UnknownJob, format!("{n_jobs} jobs begin with {text:?}"))
+            .advise("give more characters of the id; `argiope jobs` lists them")),
+    }
+}
+
+/// Opens the stores of a data directory that must have jobs.
+pub(crate) async fn open_for(context: &Context, text: &str) -> Result<(Stores, JobRecord)> {
+    if !boot::has_data(&context.config) {
+        let place = context.config.data_dir.display();
+        return Err(unknown(text).because(format!("nothing was crawled into {place} yet")));
+    }
+    let stores = Stores::open(&context.config).await?;
+    let job = find(stores.frontier.as_ref(), text).await?;
+    Ok((stores, job))
+}
+
+fn unknown(text: &str) -> CliError {
+    CliError::new(ErrorCode::UnknownJob, format!("there is no job {text:?}"))
+}

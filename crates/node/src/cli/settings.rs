@@ -1,0 +1,89 @@
+//! Flags that set configuration keys of a crawl.
+
+use crate::config::schema::{PROCESS, RETAIN, SCOPES};
+use crate::config::{Layer, Source, Typed};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+/// What a crawl may be told on the command line; each flag stands for one key of the configuration.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Settings {
+    /// Pages in all [default: 10000].
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Links between a page and a seed [default: 10].
+    #[arg(long, value_name = "N")]
+    pub(crate) depth: Option<u64>,
+    /// Seconds between two starts at one host [default: 1]; a larger Crawl-delay wins.
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
+    pub(crate) delay: Option<f64>,
+    /// Requests at once, over all hosts [default: 32].
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<u64>,
+    /// Requests at once to one host [default: 1].
+    #[arg(long, value_name = "N")]
+    pub(crate) per_host: Option<u64>,
+    /// How far pages are processed [default: vectors].
+    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(PROCESS))]
+    pub(crate) process: Option<String>,
+    /// Addresses that may be reached although the egress policy denies them, e.g. 127.0.0.0/8; repeatable.
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) allow_cidr: Vec<String>,
+    /// Mail address or URL for User-Agent; needed for hosts that are not yours.
+    #[arg(long, value_name = "MAIL_OR_URL")]
+    pub(crate) contact: Option<String>,
+    /// Crawl only URLs that match; repeatable.
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) include: Vec<String>,
+    /// Crawl no URLs that match; repeatable.
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) exclude: Vec<String>,
+    /// How far from its seeds the crawl may go [default: directory].
+    #[arg(long, value_name = "SCOPE", value_parser = PossibleValuesParser::new(SCOPES))]
+    pub(crate) scope: Option<String>,
+    /// Ignore robots.txt, meta robots and nofollow: for your own sites.
+    #[arg(long)]
+    pub(crate) no_robots: bool,
+    /// Do not read sitemaps.
+    #[arg(long)]
+    pub(crate) no_sitemaps: bool,
+    /// Requests a second over all hosts.
+    #[arg(long, value_name = "RPS", allow_negative_numbers = true)]
+    pub(crate) max_rate: Option<f64>,
+    /// What of a fetched page stays on disk [default: raw].
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(RETAIN))]
+    pub(crate) retain: Option<String>,
+}
+
+impl Settings {
+    /// Adds what was given to a layer.
+    pub(crate) fn add_to(&self, layer: &mut Layer) {
+        let int = |value: Option<u64>| value.map(|number| Typed::Int(i64::try_from(number).unwrap_or(i64::MAX)));
+        let text = |value: &Option<String>| value.clone().map(Typed::Text);
+        let list = |items: &Vec<String>| {
+            (!items.is_empty()).then(|| Typed::List(items.iter().cloned().map(Typed::Text).collect()))
+        };
+        let given = [
+            ("crawl.limit", "--limit", int(self.limit)),
+            ("crawl.depth", "--depth", int(self.depth)),
+            ("crawl.delay_secs", "--delay", self.delay.map(Typed::Float)),
+            ("crawl.concurrency", "--concurrency", int(self.concurrency)),
+            ("crawl.per_host", "--per-host", int(self.per_host)),
+            ("crawl.process", "--process", text(&self.process)),
+            ("egress.allow_cidrs", "--allow-cidr", list(&self.allow_cidr)),
+            ("crawl.contact", "--contact", text(&self.contact)),
+            ("crawl.include", "--include", list(&self.include)),
+            ("crawl.exclude", "--exclude", list(&self.exclude)),
+            ("crawl.scope", "--scope", text(&self.scope)),
+            ("crawl.robots", "--no-robots", self.no_robots.then_some(Typed::Bool(false))),
+            ("crawl.sitemaps", "--no-sitemaps", self.no_sitemaps.then_some(Typed::Bool(false))),
+            ("crawl.max_rate", "--max-rate", self.max_rate.map(Typed::Float)),
+            ("crawl.retain", "--retain", text(&self.retain)),
+        ];
+        for (key, flag, typed) in given {
+            if let Some(typed) = typed {
+                layer.insert(key, (typed, Source::Flag(flag)));
+            }
+        }
+    }
+}

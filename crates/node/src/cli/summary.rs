@@ -1,0 +1,236 @@
+//! The end of a crawl in numbers: the ledger, the reasons, and what to do next.
+
+use super::output;
+use argiope_protocol::{ErrorCode, FailReason, JobCounters, JobState, RejectReason, SkipReason};
+use argiope_store::frontier::JobRecord;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// Reasons shown; the rest is summed up.
+const MAX_REASONS: usize = 12;
+
+/// How a crawl ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Ending {
+    /// The job's last state.
+    pub(crate) record: JobRecord,
+    /// Whether the user stopped it.
+    pub(crate) is_interrupted: bool,
+    /// Since the command began.
+    pub(crate) elapsed: Duration,
+}
+
+impl Ending {
+    /// The exit status, as `argiope --help` lists them.
+    pub(crate) fn exit_status(&self) -> u8 {
+        self.code().map_or(0, ErrorCode::exit_code)
+    }
+
+    /// What kept the crawl from storing everything, if anything did.
+    pub(crate) fn code(&self) -> Option<ErrorCode> {
+        let JobRecord { counters, reasons, .. } = &self.record;
+        if self.is_interrupted {
+            return Some(ErrorCode::Interrupted);
+        }
+        let n_pages = counters.stored + counters.unchanged;
+        let count = |code: &str| reasons.get(code).copied().unwrap_or_default();
+        let n_denied = count(FailReason::EgressDenied.code());
+        let n_forbidden = count(SkipReason::RobotsDenied.code());
+        let is_nothing_allowed = n_pages == 0
+            && counters.is_finished()
+            && counters.failed == n_denied
+            && (n_denied + n_forbidden > 0 || counters.discovered == 0);
+        match () {
+            () if is_nothing_allowed && n_denied > 0 && n_forbidden == 0 => Some(ErrorCode::EgressDenied),
+            () if is_nothing_allowed => Some(ErrorCode::NothingToCrawl),
+            () if counters.failed > 0 => Some(ErrorCode::PagesFailed),
+            () => None,
+        }
+    }
+
+    /// The last line of `--json`.
+    pub(crate) fn to_json(&self, data_dir: &Path) -> serde_json::Value {
+        let mut object = super::jobs::to_json(&self.record);
+        object["event"] = "summary".into();
+        object["interrupted"] = self.is_interrupted.into();
+        object["elapsed_secs"] = self.elapsed.as_secs_f64().into();
+        object["data_dir"] = data_dir.display().to_string().into();
+        object["exit"] = self.exit_status().into();
+        object["code"] = self.code().map(ErrorCode::code).into();
+        object
+    }
+
+    /// The summary that a person reads.
+    pub(crate) fn to_text(&self, data_dir: &Path) -> String {
+        let JobRecord { id, state, .. } = &self.record;
+        let word = if self.is_interrupted { "interrupted and drained" } else { state.code() };
+        let mut text = format!("\nJob {id}: {word} after {:.1} s\n", self.elapsed.as_secs_f64());
+        if let Some(code) = self.code() {
+            let _ = writeln!(text, "{code}: {} (`argiope explain {code}`)", code.title());
+        }
+        text.push_str(&ledger(&self.record));
+        let _ = writeln!(text, "\nData: {}", data_dir.display());
+        for hint in self.hints() {
+            let _ = writeln!(text, "Next: {hint}");
+        }
+        text
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let JobRecord { id, counters, state, .. } = &self.record;
+        let mut hints = Vec::new();
+        if let Some(hint) = rejected_hint(&self.record) {
+            hints.push(hint);
+        }
+        if counters.failed > 0 {
+            hints.push(format!("`argiope job {id} --failed` lists what failed, `argiope retry {id}` tries it again"));
+        }
+        if self.is_interrupted || *state == JobState::Running {
+            hints.push(format!("the same command, or `argiope resume {id}`, goes on where it stopped"));
+        }
+        if counters.stored + counters.unchanged > 0 {
+            hints.push("`argiope search \"your question\"`".to_owned());
+        } else if counters.skipped > 0 {
+            hints.push("`argiope check url URL` says which rule keeps a URL out".to_owned());
+        }
+        hints
+    }
+}
+
+/// What to say when nearly all links were rejected: mostly a scope that is narrower than the user thought.
+pub(crate) fn rejected_hint(record: &JobRecord) -> Option<String> {
+    let n_rejected: u64 = record.rejected.values().sum();
+    let n_admitted = record.counters.discovered;
+    let is_odd = n_rejected >= 10 && n_admitted <= n_rejected / 10;
+    let (reason, count) = record.rejected.iter().max_by_key(|(_, count)| **count)?;
+    let advice = match reason {
+        RejectReason::OutOfScope => "; `--scope host` or `--scope domain` goes further than the seed's directory",
+        RejectReason::Filtered => "; see --include and --exclude",
+        RejectReason::TooDeep => "; see --depth",
+        RejectReason::OverBudget => "; see --limit",
+        RejectReason::NoFollow => "; the pages ask not to follow their links",
+        _ => "",
+    };
+    is_odd.then(|| {
+        format!("nearly all links were rejected: {count} of {n_rejected} as {reason}{advice}. `argiope job {} --rejected` shows samples", record.id)
+    })
+}
+
+/// Counters and reasons as tables.
+pub(crate) fn ledger(record: &JobRecord) -> String {
+    let counters = &record.counters;
+    let mut rows: Vec<Vec<String>> = counter_pairs(counters)
+        .iter()
+        .filter(|(name, count)| *count > 0 || matches!(*name, "stored" | "failed" | "discovered"))
+        .map(|(name, count)| vec![(*name).to_owned(), count.to_string()])
+        .collect();
+    rows.sort_by_key(|row| row.first().is_some_and(|name| name == "discovered"));
+    let mut text = output::table(&rows);
+    text.push('\n');
+    histogram(&mut text, "ended without a page", record.reasons.iter().map(|(code, count)| (code.as_str(), *count)));
+    histogram(&mut text, "links not followed", record.rejected.iter().map(|(reason, count)| (reason.code(), *count)));
+    text
+}
+
+fn histogram<'a>(text: &mut String, heading: &str, reasons: impl Iterator<Item = (&'a str, u64)>) {
+    let mut reasons: Vec<(&str, u64)> = reasons.filter(|(_, count)| *count > 0).collect();
+    if reasons.is_empty() {
+        return;
+    }
+    reasons.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
+    let total: u64 = reasons.iter().map(|(_, count)| count).sum();
+    let _ = writeln!(text, "\n  {heading}: {total}");
+    for (code, count) in reasons.iter().take(MAX_REASONS) {
+        let share = usize::try_from(count.saturating_mul(24) / total.max(1)).unwrap_or_default().max(1);
+        let _ = writeln!(text, "    {count:>8}  {code:<24} {}", "▪".repeat(share));
+    }
+}
+
+/// The ledger's numbers by the names that scripts rely on.
+fn counter_pairs(counters: &JobCounters) -> [(&'static str, u64); 7] {
+    [
+        ("stored", counters.stored),
+        ("unchanged", counters.unchanged),
+        ("skipped", counters.skipped),
+        ("failed", counters.failed),
+        ("queued", counters.queued),
+        ("leased", counters.leased),
+        ("discovered", counters.discovered),
+    ]
+}
+
+/// Adds the ledger to an object.
+pub(crate) fn add_counters(object: &mut serde_json::Value, counters: &JobCounters) {
+    for (name, count) in counter_pairs(counters) {
+        object[name] = count.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use argiope_protocol::{CanonicalUrl, JobId, JobSpec, Timestamp};
+    use std::collections::BTreeMap;
+
+    fn ending(counters: [u64; 4], reasons: &[(&str, u64)], is_interrupted: bool) -> Ending {
+        let [stored, unchanged, skipped, failed] = counters;
+        let discovered = stored + unchanged + skipped + failed;
+        let spec = JobSpec {
+            tenant: argiope_protocol::TenantId::default(),
+            seeds: vec![CanonicalUrl::parse("http://a.example/").unwrap()],
+            scope: argiope_protocol::Scope::default(),
+            limits: argiope_protocol::Limits::default(),
+            politeness: argiope_protocol::Politeness::default(),
+            process: argiope_protocol::ProcessMode::Vectors,
+            retain: argiope_protocol::job::Retain::Raw,
+            sitemaps: true,
+        };
+        let record = JobRecord {
+            id: JobId::from_uuid(uuid::Uuid::nil()),
+            spec,
+            state: JobState::Finished,
+            created_at: Timestamp::ZERO,
+            ended_at: None,
+            counters: JobCounters { discovered, stored, unchanged, skipped, failed, queued: 0, leased: 0 },
+            reasons: reasons.iter().map(|(code, n)| ((*code).to_owned(), *n)).collect(),
+            rejected: BTreeMap::new(),
+            anchors: Vec::new(),
+        };
+        Ending { record, is_interrupted, elapsed: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn the_exit_status_follows_the_fates() {
+        let check = |counters, reasons: &[(&str, u64)], is_interrupted, expected| {
+            assert_eq!(ending(counters, reasons, is_interrupted).exit_status(), expected, "{counters:?} {reasons:?}");
+        };
+        check([3, 0, 1, 0], &[("redirected", 1)], false, 0);
+        check([0, 3, 0, 0], &[], false, 0);
+        check([3, 0, 0, 1], &[("timeout", 1)], false, 3);
+        check([0, 0, 0, 1], &[("connect", 1)], false, 3);
+        check([0, 0, 0, 1], &[("egress_denied", 1)], false, 5);
+        check([0, 0, 2, 0], &[("robots_denied", 2)], false, 5);
+        check([0, 0, 2, 0], &[("no_index", 2)], false, 0);
+        check([0, 0, 0, 0], &[], false, 5);
+        check([3, 0, 0, 1], &[("timeout", 1)], true, 130);
+    }
+
+    #[test]
+    fn nearly_all_links_rejected_is_said_with_the_flag_that_helps() {
+        let mut ending = ending([1, 0, 0, 0], &[], false);
+        ending.record.rejected.insert(RejectReason::OutOfScope, 40);
+        assert!(ending.to_text(Path::new("/d")).contains("--scope host"));
+        ending.record.counters.discovered = 30;
+        assert_eq!(rejected_hint(&ending.record), None);
+    }
+
+    #[test]
+    fn the_summary_line_holds_all_fates() {
+        let object = ending([1, 2, 3, 4], &[], false).to_json(Path::new("/d"));
+        for name in ["stored", "unchanged", "skipped", "failed", "queued", "leased", "discovered"] {
+            assert!(object[name].is_u64(), "{name}");
+        }
+        assert_eq!(object["event"], "summary");
+    }
+}

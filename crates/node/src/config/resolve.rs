@@ -1,0 +1,235 @@
+//! The effective configuration: layers merged (flag > environment > file > default), each value checked, all
+//! mistakes gathered.
+
+use super::check::{Value, check, default_of, parse_cidr};
+use super::raw::{Layer, Mistake, Source, Typed};
+use super::schema::{KEYS, Key, Kind};
+use super::secret::Secret;
+use super::sections::{Config, Crawl, Egress, Embedder, Frontier, Pages, Vectors};
+use argiope_protocol::job::Retain;
+use argiope_protocol::{Limits, NodeName, Politeness, ProcessMode, Scope, ScopeMode, TenantId};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A key's effective value and where it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Effective {
+    /// The value.
+    pub(crate) value: Value,
+    /// Where it was set.
+    pub(crate) source: Source,
+}
+
+/// Effective values by key path; every key of the schema is there.
+pub(crate) type Effectives = BTreeMap<&'static str, Effective>;
+
+/// What resolving needs besides the layers, passed in so that a test can be any machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Platform {
+    /// The data directory when nobody names one.
+    pub(crate) data_dir: PathBuf,
+}
+
+/// Merges the layers, the first has precedence, and checks every value that was typed, also one that a
+/// higher layer hides: it is wrong all the same.
+pub(crate) fn merge(layers: &[Layer], mistakes: &mut Vec<Mistake>) -> Effectives {
+    let mut effective = Effectives::new();
+    for key in KEYS {
+        let mut chosen = None;
+        for (typed, source) in layers.iter().filter_map(|layer| layer.get(key.path)) {
+            match check(key, typed) {
+                Ok(value) => chosen = chosen.or_else(|| Some(Effective { value, source: source.clone() })),
+                Err(problem) => mistakes.push(mistake(key, typed, source, problem)),
+            }
+        }
+        let effective_value = chosen.unwrap_or_else(|| Effective { value: default_of(key), source: Source::Default });
+        effective.insert(key.path, effective_value);
+    }
+    effective
+}
+
+/// A secret that was typed where only its place may stand is not repeated.
+fn mistake(key: &Key, typed: &Typed, source: &Source, problem: String) -> Mistake {
+    let value = if key.kind == Kind::Secret { "\"***\"".to_owned() } else { typed.to_string() };
+    Mistake { key: key.path.to_owned(), value, source: source.clone(), problem }
+}
+
+/// Makes the typed configuration; values that contradict each other are added to `mistakes`.
+pub(crate) fn resolve(effective: Effectives, platform: &Platform, mistakes: &mut Vec<Mistake>) -> Config {
+    let read = Read(&effective);
+    let contact = read.text_opt("crawl.contact");
+    let embedder = embedder(&read, mistakes);
+    Config {
+        data_dir: read.text_opt("node.data_dir").map_or_else(|| platform.data_dir.clone(), PathBuf::from),
+        name: NodeName::try_new(read.text("node.name")).unwrap_or_default(),
+        tenant: TenantId::try_new(read.text("node.tenant")).unwrap_or_default(),
+        drain: Duration::from_secs(read.uint("node.drain_secs")),
+        egress: egress(&read, contact.as_deref()),
+        crawl: crawl(&read, contact),
+        frontier: Frontier {
+            visibility: Duration::from_secs(read.uint("frontier.visibility_secs")),
+            start_window: Duration::from_millis(read.uint("frontier.start_window_ms")),
+        },
+        pages: Pages {
+            segment_bytes: read.uint("pages.segment_bytes"),
+            min_free_bytes: read.uint("pages.min_free_bytes"),
+        },
+        vectors: Vectors { optimize_every_chunks: read.small("vectors.optimize_every_chunks") },
+        embedder,
+        log_level: read.text("log.level"),
+        log_format: read.text("log.format"),
+        metrics_file: read.text_opt("metrics.file").map(PathBuf::from),
+        effective,
+    }
+}
+
+fn crawl(read: &Read<'_>, contact: Option<String>) -> Crawl {
+    Crawl {
+        contact,
+        limits: Limits {
+            max_pages: read.uint("crawl.limit"),
+            max_depth: read.small("crawl.depth"),
+            max_url_bytes: read.small("crawl.max_url_bytes"),
+            max_outlinks: read.small("crawl.max_outlinks"),
+            max_redirects: read.small("crawl.max_redirects"),
+            max_attempts: read.small("crawl.max_attempts"),
+            max_body_bytes: read.uint("crawl.max_body_bytes"),
+        },
+        politeness: Politeness {
+            robots: read.bool("crawl.robots"),
+            delay: read.seconds("crawl.delay_secs"),
+            per_host: read.small("crawl.per_host"),
+        },
+        scope: Scope {
+            mode: match read.text("crawl.scope").as_str() {
+                "host" => ScopeMode::Host,
+                "domain" => ScopeMode::Domain,
+                "any" => ScopeMode::Any,
+                _ => ScopeMode::Directory,
+            },
+            include: read.list("crawl.include"),
+            exclude: read.list("crawl.exclude"),
+        },
+        process: match read.text("crawl.process").as_str() {
+            "links" => ProcessMode::Links,
+            "markdown" => ProcessMode::Markdown,
+            _ => ProcessMode::Vectors,
+        },
+        retain: match read.text("crawl.retain").as_str() {
+            "markdown" => Retain::Markdown,
+            "none" => Retain::None,
+            _ => Retain::Raw,
+        },
+        sitemaps: read.bool("crawl.sitemaps"),
+        concurrency: read.small("crawl.concurrency"),
+        per_ip: read.small("crawl.per_ip"),
+        max_rate: Some(read.float("crawl.max_rate")).filter(|rate| *rate > 0.0),
+    }
+}
+
+fn egress(read: &Read<'_>, contact: Option<&str>) -> Egress {
+    let ports: Vec<u16> = read.list("egress.allow_ports").iter().filter_map(|port| port.parse().ok()).collect();
+    let user_agent = read.text_opt("egress.user_agent").unwrap_or_else(|| user_agent(contact));
+    Egress {
+        allow_cidrs: read.list("egress.allow_cidrs").iter().filter_map(|block| parse_cidr(block)).collect(),
+        allow_ports: Some(ports).filter(|ports| !ports.is_empty()),
+        user_agent,
+        connect_timeout: read.seconds("egress.connect_timeout_secs"),
+        total_timeout: read.seconds("egress.total_timeout_secs"),
+        min_bytes_per_sec: read.uint("egress.min_bytes_per_sec"),
+        max_header_bytes: read.small("egress.max_header_bytes"),
+        proxy: read.text_opt("egress.proxy").and_then(|url| url.parse().ok()),
+        extra_ca_file: read.text_opt("egress.extra_ca_file").map(PathBuf::from),
+    }
+}
+
+/// Product token, version and contact: RFC 9110 §10.1.5.
+fn user_agent(contact: Option<&str>) -> String {
+    let product = concat!("argiope/", env!("CARGO_PKG_VERSION"));
+    contact.map_or_else(|| product.to_owned(), |contact| format!("{product} (+{contact})"))
+}
+
+fn embedder(read: &Read<'_>, mistakes: &mut Vec<Mistake>) -> Embedder {
+    let kind = read.text("embedder.kind");
+    if let Some(dir) = kind.strip_prefix("static:") {
+        return Embedder::Static(dir.into());
+    }
+    if kind != "openai" {
+        return Embedder::Builtin;
+    }
+    let url = read.text_opt("embedder.url").and_then(|url| url.parse::<url::Url>().ok());
+    let dimension: u32 = read.small("embedder.dimension");
+    let model = read.text("embedder.model");
+    let needed = [
+        ("embedder.url", url.is_none(), "the base URL of the embeddings API"),
+        ("embedder.model", model.is_empty(), "the model's name"),
+        ("embedder.dimension", dimension == 0, "the number of components of the model's vectors"),
+    ];
+    for (key, is_missing, what) in needed {
+        if is_missing {
+            let problem = format!("needed when embedder.kind is \"openai\": {what}");
+            mistakes.push(Mistake { key: key.to_owned(), value: "\"\"".to_owned(), source: read.source(key), problem });
+        }
+    }
+    let api_key = read.text_opt("embedder.api_key").and_then(|text| Secret::parse(&text));
+    url.map_or(Embedder::Builtin, |url| Embedder::OpenAi { url, model, dimension, api_key })
+}
+
+/// Typed reading of checked values; the fallbacks are never used, since the schema gives every key its kind.
+struct Read<'a>(&'a Effectives);
+
+impl Read<'_> {
+    fn value(&self, key: &str) -> Option<&Value> {
+        debug_assert!(self.0.contains_key(key), "{key} is not in the schema");
+        self.0.get(key).map(|effective| &effective.value)
+    }
+
+    fn source(&self, key: &str) -> Source {
+        self.0.get(key).map_or(Source::Default, |effective| effective.source.clone())
+    }
+
+    fn text(&self, key: &str) -> String {
+        match self.value(key) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => String::new(),
+        }
+    }
+
+    fn text_opt(&self, key: &str) -> Option<String> {
+        Some(self.text(key)).filter(|text| !text.is_empty())
+    }
+
+    fn uint(&self, key: &str) -> u64 {
+        match self.value(key) {
+            Some(Value::Int(number)) => u64::try_from(*number).unwrap_or_default(),
+            _ => 0,
+        }
+    }
+
+    fn small<T: TryFrom<u64> + std::default::Default>(&self, key: &str) -> T {
+        T::try_from(self.uint(key)).unwrap_or_default()
+    }
+
+    fn float(&self, key: &str) -> f64 {
+        match self.value(key) {
+            Some(Value::Float(number)) => *number,
+            _ => 0.0,
+        }
+    }
+
+    fn seconds(&self, key: &str) -> Duration {
+        Duration::try_from_secs_f64(self.float(key)).unwrap_or_default()
+    }
+
+    fn bool(&self, key: &str) -> bool {
+        matches!(self.value(key), Some(Value::Bool(true)))
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        match self.value(key) {
+            Some(Value::List(items)) => items.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
