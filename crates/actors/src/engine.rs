@@ -129,7 +129,11 @@ impl Engine {
         let client = Arc::new(GuardedClient::try_new(config.egress.clone())?);
         let counters = Arc::clone(client.counters());
         let frontier = Frontier::new(Arc::clone(&stores.frontier), config.metrics.clone(), events.clone());
-        let arguments = SupervisorArguments { metrics: config.metrics.clone(), events: events.clone(), stuck_after: config.stuck_after };
+        let arguments = SupervisorArguments {
+            metrics: config.metrics.clone(),
+            events: events.clone(),
+            stuck_after: config.stuck_after,
+        };
         let (supervisor, _) = Actor::spawn(None, Supervisor, arguments)
             .await
             .map_err(|error| EngineError::Stage { stage: "supervisor", why: error.to_string() })?;
@@ -157,48 +161,81 @@ impl Engine {
         Ok(engine)
     }
 
-    async fn start_stages(&self, config: &EngineConfig, routes: &Routes, client: &Arc<GuardedClient>) -> Result<(), EngineError> {
+    async fn start_stages(
+        &self,
+        config: &EngineConfig,
+        routes: &Routes,
+        client: &Arc<GuardedClient>,
+    ) -> Result<(), EngineError> {
         let metrics = &config.metrics;
         let pool = CpuPool::start("parser", config.parser_threads, config.concurrency.max(16) as usize)
             .map_err(|error| EngineError::Stage { stage: Parser::NAME, why: error.to_string() })?;
-        self.start_stage("write", &routes.write, config, Writer {
-            stores: self.stores.clone(),
-            frontier: self.frontier.clone(),
-            metrics: metrics.clone(),
-            is_held: AtomicBool::new(false),
-            draining: Arc::clone(&self.draining),
-        })
+        self.start_stage(
+            "write",
+            &routes.write,
+            config,
+            Writer {
+                stores: self.stores.clone(),
+                frontier: self.frontier.clone(),
+                metrics: metrics.clone(),
+                is_held: AtomicBool::new(false),
+                draining: Arc::clone(&self.draining),
+            },
+        )
         .await?;
-        self.start_stage("embed", &routes.embed, config, EmbedStage {
-            embedder: Arc::clone(&config.embedder),
-            vectors: Arc::clone(&self.stores.vectors),
-            write: routes.write.clone(),
-            metrics: metrics.clone(),
-        })
+        self.start_stage(
+            "embed",
+            &routes.embed,
+            config,
+            EmbedStage {
+                embedder: Arc::clone(&config.embedder),
+                vectors: Arc::clone(&self.stores.vectors),
+                write: routes.write.clone(),
+                metrics: metrics.clone(),
+            },
+        )
         .await?;
-        self.start_stage("parse", &routes.parse, config, Parser {
-            pool,
-            frontier: self.frontier.clone(),
-            embedder: Arc::clone(&config.embedder),
-            robots_token: config.robots_token.as_str().into(),
-            embed: routes.embed.clone(),
-            write: routes.write.clone(),
-            metrics: metrics.clone(),
-        })
+        self.start_stage(
+            "parse",
+            &routes.parse,
+            config,
+            Parser {
+                pool,
+                frontier: self.frontier.clone(),
+                embedder: Arc::clone(&config.embedder),
+                robots_token: config.robots_token.as_str().into(),
+                embed: routes.embed.clone(),
+                write: routes.write.clone(),
+                metrics: metrics.clone(),
+            },
+        )
         .await?;
-        self.start_stage("fetch", &routes.fetch, config, Fetcher {
-            client: Arc::clone(client),
-            frontier: self.frontier.clone(),
-            stores: self.stores.clone(),
-            parse: routes.parse.clone(),
-            write: routes.write.clone(),
-            byte_rate: config.max_bytes_per_sec.and_then(|rate| limiter(rate, u32::try_from(BYTES_A_STEP).unwrap_or(u32::MAX))),
-            metrics: metrics.clone(),
-        })
+        self.start_stage(
+            "fetch",
+            &routes.fetch,
+            config,
+            Fetcher {
+                client: Arc::clone(client),
+                frontier: self.frontier.clone(),
+                stores: self.stores.clone(),
+                parse: routes.parse.clone(),
+                write: routes.write.clone(),
+                byte_rate: config
+                    .max_bytes_per_sec
+                    .and_then(|rate| limiter(rate, u32::try_from(BYTES_A_STEP).unwrap_or(u32::MAX))),
+                metrics: metrics.clone(),
+            },
+        )
         .await
     }
 
-    async fn start_stage<S: Stage>(&self, edge: &'static str, route: &Route<S::Task>, config: &EngineConfig, stage: S) -> Result<(), EngineError> {
+    async fn start_stage<S: Stage>(
+        &self,
+        edge: &'static str,
+        route: &Route<S::Task>,
+        config: &EngineConfig,
+        stage: S,
+    ) -> Result<(), EngineError> {
         let (route, stage) = (route.clone(), Arc::new(stage));
         let watched = Watched { edge: route.edge().clone(), metrics: config.metrics.edge(edge) };
         let starter: Starter = Box::new(move |supervisor| {
@@ -212,7 +249,12 @@ impl Engine {
         self.start_child(Child { name: S::NAME, starter, watched: Some(watched), may_end: false }).await
     }
 
-    async fn start_shards(&self, config: &EngineConfig, routes: &Routes, client: Arc<GuardedClient>) -> Result<(), EngineError> {
+    async fn start_shards(
+        &self,
+        config: &EngineConfig,
+        routes: &Routes,
+        client: Arc<GuardedClient>,
+    ) -> Result<(), EngineError> {
         let context = TurnContext {
             frontier: self.frontier.clone(),
             jobs: self.jobs.clone(),
@@ -255,7 +297,8 @@ impl Engine {
     /// When a pattern is not valid or the frontier does not answer.
     pub async fn submit(&self, spec: JobSpec) -> Result<Submitted, EngineError> {
         let identity = spec.identity();
-        let earlier: Vec<JobRecord> = self.stores.frontier.jobs().await?.into_iter().filter(|job| job.spec.identity() == identity).collect();
+        let earlier: Vec<JobRecord> =
+            self.stores.frontier.jobs().await?.into_iter().filter(|job| job.spec.identity() == identity).collect();
         let unfinished = earlier.iter().rev().find(|job| matches!(job.state, JobState::Running | JobState::Paused));
         let (id, how) = match unfinished {
             Some(job) => (job.id, How::Resumed),
@@ -297,7 +340,8 @@ impl Engine {
     /// Makes a running job known to the stages. Answers whether it was known already.
     fn register(&self, record: &JobRecord) -> Result<bool, EngineError> {
         let is_known = self.jobs.get(record.id).is_some();
-        let runtime = JobRuntime::try_new(record.id, record.spec.clone(), record.anchors.clone(), record.created_at).map_err(EngineError::Patterns)?;
+        let runtime = JobRuntime::try_new(record.id, record.spec.clone(), record.anchors.clone(), record.created_at)
+            .map_err(EngineError::Patterns)?;
         self.jobs.insert(Arc::new(runtime));
         Ok(is_known)
     }
@@ -339,7 +383,8 @@ impl Engine {
             let Some((last, _)) = batch.last() else { return Ok(()) };
             after = Some(*last);
             let known = batch.into_iter().map(|(_, candidate)| candidate);
-            self.offer(id, known.filter(|known| filter.check(&known.url, known.depth, known.source).is_ok()).collect()).await?;
+            self.offer(id, known.filter(|known| filter.check(&known.url, known.depth, known.source).is_ok()).collect())
+                .await?;
         }
     }
 

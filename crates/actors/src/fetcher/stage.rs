@@ -3,14 +3,16 @@
 use super::core::{Answer, Verdict, judge};
 use super::prior::usable_prior;
 use crate::config::Stores;
-use crate::flow::{FetchTask, ParseTask, WriteKind, WriteTask, Work};
+use crate::flow::{FetchTask, ParseTask, Work, WriteKind, WriteTask};
 use crate::frontier::{Frontier, Health, HostSlot};
 use crate::metrics::Metrics;
 use crate::support::stage::Stage;
 use crate::support::tasks::TaskKind;
 use crate::support::{Permit, Route, now};
 use argiope_egress::{Accept, FetchError, FetchRequest, FetchResponse, GuardedClient};
-use argiope_protocol::{Candidate, CanonicalUrl, FailReason, Fate, FetchFacts, PageKey, PageRecord, SkipReason, UrlKind, UrlSource};
+use argiope_protocol::{
+    Candidate, CanonicalUrl, FailReason, Fate, FetchFacts, PageKey, PageRecord, SkipReason, UrlKind, UrlSource,
+};
 use argiope_store::frontier::RejectTally;
 use governor::DefaultDirectRateLimiter;
 use std::num::NonZeroU32;
@@ -83,7 +85,11 @@ impl Fetcher {
     async fn answered(&self, work: Work, response: FetchResponse, slot: HostSlot, permit: Permit) {
         let n_bytes = response.body.len() as u64;
         self.metrics.fetched(n_bytes);
-        let answer = Answer { status: response.status, location: response.location.as_deref(), retry_after: response.retry_after };
+        let answer = Answer {
+            status: response.status,
+            location: response.location.as_deref(),
+            retry_after: response.retry_after,
+        };
         let (verdict, health) = judge(&answer, work.lease(), &work.job.spec.limits, now());
         slot.free(health);
         self.throttle(n_bytes).await;
@@ -170,7 +176,8 @@ pub(crate) const BYTES_A_STEP: u64 = 16 * 1024;
 /// The record of a page that an answer confirmed.
 pub(crate) fn confirmed(record: PageRecord, work: &Work, response: &FetchResponse) -> PageRecord {
     let lease = work.lease();
-    let validators = if response.validators.is_empty() { record.validators.clone() } else { response.validators.clone() };
+    let validators =
+        if response.validators.is_empty() { record.validators.clone() } else { response.validators.clone() };
     PageRecord {
         job: lease.job,
         seq: lease.token.fence(),
@@ -195,7 +202,15 @@ async fn failed(work: Work, error: &FetchError, slot: HostSlot) {
         return work.guard.defer(now().after(pause)).await;
     }
     tracing::debug!(%url, %error, "fetch failed");
-    let is_host = matches!(reason, FailReason::Dns | FailReason::Connect | FailReason::ConnectTimeout | FailReason::Timeout | FailReason::TooSlow | FailReason::Tls);
+    let is_host = matches!(
+        reason,
+        FailReason::Dns
+            | FailReason::Connect
+            | FailReason::ConnectTimeout
+            | FailReason::Timeout
+            | FailReason::TooSlow
+            | FailReason::Tls
+    );
     slot.free(if is_host { Health::Trouble } else { Health::Unknown });
     work.guard.settle(Fate::Failed(reason, None)).await;
 }
