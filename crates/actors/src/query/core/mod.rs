@@ -152,5 +152,4 @@ fn by_rank(hits: &[SideHit], k: f32, weight: f32) -> Vec<f32> {
 }
 
 #[cfg(test)]
-#[path = "core_tests.rs"]
 mod tests;
