@@ -47,6 +47,7 @@ impl Stage for Fetcher {
 
     async fn run(self: Arc<Self>, task: FetchTask) {
         let FetchTask { mut work, slot, window, permit } = task;
+        let delay = window.delay();
         work.prior = match usable_prior(&self.stores, &work.job.spec, &work.page_key()).await {
             Ok(prior) => prior,
             Err(error) => {
@@ -62,7 +63,7 @@ impl Stage for Fetcher {
         let validators = work.prior.as_ref().map(|record| record.validators.clone()).unwrap_or_default();
         let request = FetchRequest { url: candidate.url.clone(), validators, accept, max_body_bytes, window };
         let outcome = self.client.fetch(request).await;
-        self.rest_host(&work).await;
+        self.rest_host(&work, delay).await;
         match outcome {
             Ok(response) => self.answered(work, response, slot, permit).await,
             Err(error) => failed(work, &error, slot).await,
@@ -72,11 +73,10 @@ impl Stage for Fetcher {
 
 impl Fetcher {
     /// The delay counts from the end of a fetch when requests do not overlap.
-    async fn rest_host(&self, work: &Work) {
-        let politeness = work.job.spec.politeness;
-        if politeness.per_host == 1 && !politeness.delay.is_zero() {
+    async fn rest_host(&self, work: &Work, delay: Duration) {
+        if work.job.spec.politeness.per_host == 1 && !delay.is_zero() {
             let host = &work.lease().host;
-            if let Err(error) = self.frontier.push_gate(host, now().after(politeness.delay)).await {
+            if let Err(error) = self.frontier.push_gate(host, now().after(delay)).await {
                 tracing::warn!(%host, %error, "gate not moved to the fetch's end; it stays at the start's");
             }
         }
