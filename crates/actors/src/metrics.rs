@@ -53,7 +53,11 @@ impl Metrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("urls", "URLs that ended an attempt, by fate and reason; retries count each time", metrics.fates.clone());
+        registry.register(
+            "urls",
+            "URLs that ended an attempt, by fate and reason; retries count each time",
+            metrics.fates.clone(),
+        );
         registry.register("credit_wait_seconds", "Time senders waited for credit on an edge", metrics.waited.clone());
         registry.register("edge_items", "Items under way on an edge", metrics.items.clone());
         registry.register("edge_bytes", "Bytes of the items under way on an edge", metrics.bytes.clone());
@@ -61,11 +65,19 @@ impl Metrics {
         registry.register("stage_busy_seconds", "CPU-pool time spent on a stage's work", metrics.busy.clone());
         registry.register("stage_restarts", "Restarts of a stage by its supervisor", metrics.restarts.clone());
         registry.register("fetched_bytes", "Body bytes fetched, after decompression", metrics.fetched_bytes.clone());
-        registry.register("embedded_chunks", "Chunks sent to the embedder; unchanged chunks are left out", metrics.embedded_chunks.clone());
+        registry.register(
+            "embedded_chunks",
+            "Chunks sent to the embedder; unchanged chunks are left out",
+            metrics.embedded_chunks.clone(),
+        );
         registry.register("embed_tokens", "Tokens of the chunks sent to the embedder", metrics.embedded_tokens.clone());
         registry.register("stored_chunks", "Chunks written to the vector store", metrics.stored_chunks.clone());
         registry.register("active_domains", "Domains with an actor now", metrics.active_domains.clone());
-        registry.register("late_starts", "Requests whose start window passed before the head was written; they got a new one or went back", metrics.late_starts.clone());
+        registry.register(
+            "late_starts",
+            "Requests whose start window passed before the head was written; they got a new one or went back",
+            metrics.late_starts.clone(),
+        );
         metrics
     }
 

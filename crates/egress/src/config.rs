@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 use url::Url;
 
@@ -19,7 +20,10 @@ pub struct EgressConfig {
     pub static_hosts: BTreeMap<String, Vec<IpAddr>>,
     /// DNS servers to ask instead of the system's.
     pub name_servers: Vec<SocketAddr>,
-    /// For one name's look-up.
+    /// Look-ups per second, so that a page of a thousand hosts does not flood the network's resolver. Answers from
+    /// the cache are not counted.
+    pub max_lookups_per_sec: NonZeroU32,
+    /// For one name's look-up, waiting for its turn included.
     pub dns_timeout: Duration,
     /// For TCP, the proxy's tunnel and TLS, over all addresses tried.
     pub connect_timeout: Duration,
@@ -39,6 +43,9 @@ pub struct EgressConfig {
     pub extra_ca_pem: Option<Vec<u8>>,
 }
 
+/// A home router's resolver answers some hundreds of queries a second; each look-up is two (A and AAAA).
+const MAX_LOOKUPS_PER_SEC: NonZeroU32 = NonZeroU32::new(50).expect("50 is not zero");
+
 impl Default for EgressConfig {
     fn default() -> Self {
         Self {
@@ -47,6 +54,7 @@ impl Default for EgressConfig {
             allow_ports: None,
             static_hosts: BTreeMap::new(),
             name_servers: Vec::new(),
+            max_lookups_per_sec: MAX_LOOKUPS_PER_SEC,
             dns_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             total_timeout: Duration::from_secs(30),

@@ -111,7 +111,9 @@ pub enum EmbedError {
     #[error("the embedding server's answer cannot be used: {0}")]
     Answer(String),
     /// The vectors are of another dimension than configured.
-    #[error("the model {model:?} gives vectors of {found} components, configured are {expected}: set the dimension to {found}")]
+    #[error(
+        "the model {model:?} gives vectors of {found} components, configured are {expected}: set the dimension to {found}"
+    )]
     Dimension {
         /// The model.
         model: String,

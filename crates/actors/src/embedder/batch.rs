@@ -3,7 +3,8 @@
 /// Splits texts, given by their sizes, into batches of at most `max_items` texts and `max_size` in all. A text that is
 /// larger alone is a batch of its own. Each batch lists places in `sizes`; every place stands in exactly one.
 pub(super) fn plan(sizes: &[usize], max_items: usize, max_size: usize) -> Vec<Vec<usize>> {
-    let mut by_size: Vec<(usize, usize)> = sizes.iter().copied().enumerate().map(|(place, size)| (size, place)).collect();
+    let mut by_size: Vec<(usize, usize)> =
+        sizes.iter().copied().enumerate().map(|(place, size)| (size, place)).collect();
     by_size.sort_unstable();
     let mut batches = Vec::new();
     let (mut batch, mut total) = (Vec::new(), 0_usize);

@@ -41,7 +41,14 @@ mod tests {
     }
 
     fn chunk(name: &str) -> ChunkRecord {
-        ChunkRecord { id: id(name), hash: ChunkHash::of(1, name), heading_path: vec![], anchor: None, range: (0, 0), tokens: 1 }
+        ChunkRecord {
+            id: id(name),
+            hash: ChunkHash::of(1, name),
+            heading_path: vec![],
+            anchor: None,
+            range: (0, 0),
+            tokens: 1,
+        }
     }
 
     fn head(names: &[&str]) -> PageHead {
@@ -56,7 +63,10 @@ mod tests {
 
     #[test]
     fn a_first_version_is_all_new() {
-        assert_eq!(difference(&[chunk("a"), chunk("b")], None), Difference { new: vec![0, 1], ..Difference::default() });
+        assert_eq!(
+            difference(&[chunk("a"), chunk("b")], None),
+            Difference { new: vec![0, 1], ..Difference::default() }
+        );
     }
 
     #[test]

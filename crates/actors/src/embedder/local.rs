@@ -92,7 +92,8 @@ impl Embedder for LocalEmbedder {
         let sizes: Vec<usize> = texts.iter().map(String::len).collect();
         let mut all = InOrder::new(texts.len());
         for places in plan(&sizes, BATCH_ITEMS, BATCH_BYTES) {
-            let batch: Vec<String> = places.iter().map(|place| texts.get_mut(*place).map(std::mem::take).unwrap_or_default()).collect();
+            let taken = |place: &usize| texts.get_mut(*place).map(std::mem::take);
+            let batch: Vec<String> = places.iter().filter_map(taken).collect();
             let source = self.source.clone();
             let embedded = tokio::task::spawn_blocking(move || {
                 let model = source.model();
@@ -136,7 +137,8 @@ mod tests {
     #[tokio::test]
     async fn vectors_come_in_the_order_of_the_texts() {
         let embedder = LocalEmbedder::builtin();
-        let texts: Vec<String> = (0..200).map(|n| "logging and configuration ".repeat((n * 37) % 50) + &n.to_string()).collect();
+        let texts: Vec<String> =
+            (0..200).map(|n| "logging and configuration ".repeat((n * 37) % 50) + &n.to_string()).collect();
         let vectors = embedder.embed(texts.clone()).await.unwrap();
         let expected: Vec<Vec<f32>> = texts.iter().map(|text| StaticModel::builtin().embed(text)).collect();
         assert!(vectors == expected);

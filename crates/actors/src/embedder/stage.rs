@@ -2,7 +2,7 @@
 
 use super::adapter::Embedder;
 use super::core::difference;
-use crate::flow::{EmbedTask, WriteKind, WriteTask, Work};
+use crate::flow::{EmbedTask, Work, WriteKind, WriteTask};
 use crate::metrics::Metrics;
 use crate::support::Route;
 use crate::support::stage::Stage;
@@ -55,7 +55,8 @@ impl EmbedStage {
             FailReason::Store
         })?;
         let found = difference(&record.chunks, heads.first().and_then(Option::as_ref));
-        let new: Vec<(usize, &Chunk)> = found.new.iter().filter_map(|place| chunks.get(*place).map(|chunk| (*place, chunk))).collect();
+        let new: Vec<(usize, &Chunk)> =
+            found.new.iter().filter_map(|place| chunks.get(*place).map(|chunk| (*place, chunk))).collect();
         let n_tokens = new.iter().map(|(_, chunk)| u64::from(chunk.tokens)).sum();
         let texts = new.iter().map(|(_, chunk)| chunk.embedded_text.clone()).collect();
         let began = Instant::now();

@@ -128,6 +128,9 @@ mod tests {
         let answer = Answer { status: 301, location: Some("/next"), retry_after: None };
         let lease = lease("http://a.example/c", &["http://a.example/a", "http://a.example/b"]);
         let limits = Limits { max_redirects: 2, ..Limits::default() };
-        assert_eq!(judge(&answer, &lease, &limits, Timestamp::ZERO).0, Verdict::Fail(FailReason::TooManyRedirects, None));
+        assert_eq!(
+            judge(&answer, &lease, &limits, Timestamp::ZERO).0,
+            Verdict::Fail(FailReason::TooManyRedirects, None)
+        );
     }
 }

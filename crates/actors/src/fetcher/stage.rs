@@ -3,14 +3,16 @@
 use super::core::{Answer, Verdict, judge};
 use super::prior::usable_prior;
 use crate::config::Stores;
-use crate::flow::{FetchTask, ParseTask, WriteKind, WriteTask, Work};
+use crate::flow::{FetchTask, ParseTask, Work, WriteKind, WriteTask};
 use crate::frontier::{Frontier, Health, HostSlot};
 use crate::metrics::Metrics;
 use crate::support::stage::Stage;
 use crate::support::tasks::TaskKind;
 use crate::support::{Permit, Route, now};
 use argiope_egress::{Accept, FetchError, FetchRequest, FetchResponse, GuardedClient};
-use argiope_protocol::{Candidate, CanonicalUrl, FailReason, Fate, FetchFacts, PageKey, PageRecord, SkipReason, UrlKind, UrlSource};
+use argiope_protocol::{
+    Candidate, CanonicalUrl, FailReason, Fate, FetchFacts, PageKey, PageRecord, SkipReason, UrlKind, UrlSource,
+};
 use argiope_store::frontier::RejectTally;
 use governor::DefaultDirectRateLimiter;
 use std::num::NonZeroU32;
@@ -45,6 +47,7 @@ impl Stage for Fetcher {
 
     async fn run(self: Arc<Self>, task: FetchTask) {
         let FetchTask { mut work, slot, window, permit } = task;
+        let delay = window.delay();
         work.prior = match usable_prior(&self.stores, &work.job.spec, &work.page_key()).await {
             Ok(prior) => prior,
             Err(error) => {
@@ -60,7 +63,7 @@ impl Stage for Fetcher {
         let validators = work.prior.as_ref().map(|record| record.validators.clone()).unwrap_or_default();
         let request = FetchRequest { url: candidate.url.clone(), validators, accept, max_body_bytes, window };
         let outcome = self.client.fetch(request).await;
-        self.rest_host(&work).await;
+        self.rest_host(&work, delay).await;
         match outcome {
             Ok(response) => self.answered(work, response, slot, permit).await,
             Err(error) => failed(work, &error, slot).await,
@@ -70,11 +73,10 @@ impl Stage for Fetcher {
 
 impl Fetcher {
     /// The delay counts from the end of a fetch when requests do not overlap.
-    async fn rest_host(&self, work: &Work) {
-        let politeness = work.job.spec.politeness;
-        if politeness.per_host == 1 && !politeness.delay.is_zero() {
+    async fn rest_host(&self, work: &Work, delay: Duration) {
+        if work.job.spec.politeness.per_host == 1 && !delay.is_zero() {
             let host = &work.lease().host;
-            if let Err(error) = self.frontier.push_gate(host, now().after(politeness.delay)).await {
+            if let Err(error) = self.frontier.push_gate(host, now().after(delay)).await {
                 tracing::warn!(%host, %error, "gate not moved to the fetch's end; it stays at the start's");
             }
         }
@@ -83,7 +85,11 @@ impl Fetcher {
     async fn answered(&self, work: Work, response: FetchResponse, slot: HostSlot, permit: Permit) {
         let n_bytes = response.body.len() as u64;
         self.metrics.fetched(n_bytes);
-        let answer = Answer { status: response.status, location: response.location.as_deref(), retry_after: response.retry_after };
+        let answer = Answer {
+            status: response.status,
+            location: response.location.as_deref(),
+            retry_after: response.retry_after,
+        };
         let (verdict, health) = judge(&answer, work.lease(), &work.job.spec.limits, now());
         slot.free(health);
         self.throttle(n_bytes).await;
@@ -124,10 +130,12 @@ impl Fetcher {
     async fn redirected(&self, work: Work, target: CanonicalUrl, chain: Vec<PageKey>) {
         let lease = work.lease();
         let candidate = &lease.candidate;
-        if candidate.depth == 0 && candidate.source != UrlSource::Sitemap && work.job.add_anchor(&target) {
-            if let Err(error) = self.frontier.add_anchor(lease.job, &target).await {
-                tracing::warn!(%target, %error, "scope not widened durably");
-            }
+        let is_of_seed = candidate.depth == 0 && candidate.source != UrlSource::Sitemap;
+        if is_of_seed
+            && work.job.add_anchor(&target)
+            && let Err(error) = self.frontier.add_anchor(lease.job, &target).await
+        {
+            tracing::warn!(%target, %error, "scope not widened durably");
         }
         let mut rejects = RejectTally::default();
         let mut offered = Vec::new();
@@ -168,7 +176,8 @@ pub(crate) const BYTES_A_STEP: u64 = 16 * 1024;
 /// The record of a page that an answer confirmed.
 pub(crate) fn confirmed(record: PageRecord, work: &Work, response: &FetchResponse) -> PageRecord {
     let lease = work.lease();
-    let validators = if response.validators.is_empty() { record.validators.clone() } else { response.validators.clone() };
+    let validators =
+        if response.validators.is_empty() { record.validators.clone() } else { response.validators.clone() };
     PageRecord {
         job: lease.job,
         seq: lease.token.fence(),
@@ -193,7 +202,15 @@ async fn failed(work: Work, error: &FetchError, slot: HostSlot) {
         return work.guard.defer(now().after(pause)).await;
     }
     tracing::debug!(%url, %error, "fetch failed");
-    let is_host = matches!(reason, FailReason::Dns | FailReason::Connect | FailReason::ConnectTimeout | FailReason::Timeout | FailReason::TooSlow | FailReason::Tls);
+    let is_host = matches!(
+        reason,
+        FailReason::Dns
+            | FailReason::Connect
+            | FailReason::ConnectTimeout
+            | FailReason::Timeout
+            | FailReason::TooSlow
+            | FailReason::Tls
+    );
     slot.free(if is_host { Health::Trouble } else { Health::Unknown });
     work.guard.settle(Fate::Failed(reason, None)).await;
 }

@@ -55,7 +55,11 @@ impl Actor for DomainActor {
     type State = State;
     type Arguments = DomainArguments;
 
-    async fn pre_start(&self, _: ActorRef<DomainMessage>, arguments: DomainArguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _: ActorRef<DomainMessage>,
+        arguments: DomainArguments,
+    ) -> Result<State, ActorProcessingErr> {
         arguments.context.frontier.metrics().active_domains(1);
         Ok(State { arguments, core: Core::default(), n_ready: 0, wake_at: None })
     }
@@ -65,7 +69,12 @@ impl Actor for DomainActor {
         Ok(())
     }
 
-    async fn handle(&self, myself: ActorRef<DomainMessage>, message: DomainMessage, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<DomainMessage>,
+        message: DomainMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         let event = state.translate(message);
         let per_host = state.arguments.context.jobs.manners().per_host;
         for effect in state.core.on(event, per_host, now()) {

@@ -111,7 +111,8 @@ impl Core {
             }
         }
         let is_engaged = self.hosts.values().any(|state| state.is_in_turn || state.n_requests > 0);
-        let waiting = self.hosts.iter().filter(|(_, state)| state.has_work && !state.is_in_turn && state.n_requests < per_host);
+        let waiting =
+            self.hosts.iter().filter(|(_, state)| state.has_work && !state.is_in_turn && state.n_requests < per_host);
         let next = waiting.clone().map(|(_, state)| state.due).min();
         if !is_engaged && next.is_none_or(|due| due > now.after(PASSIVATE_BEYOND)) {
             effects.push(Effect::Passivate(waiting.map(|(host, state)| (host.clone(), state.due)).collect()));

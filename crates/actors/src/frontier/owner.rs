@@ -80,7 +80,13 @@ impl Frontier {
     ///
     /// # Errors
     /// As the store.
-    pub async fn admit(&self, job: JobId, from: &Host, candidates: Vec<Candidate>, rejects: RejectTally) -> Result<AdmitReport> {
+    pub async fn admit(
+        &self,
+        job: JobId,
+        from: &Host,
+        candidates: Vec<Candidate>,
+        rejects: RejectTally,
+    ) -> Result<AdmitReport> {
         let home = ShardId::of(&from.domain());
         let mut by_shard: BTreeMap<ShardId, Vec<Candidate>> = BTreeMap::new();
         if !rejects.counts.is_empty() {

@@ -79,7 +79,12 @@ impl RobotsCache {
     }
 
     /// Finds the rules of an origin, by a fetch when nobody knows them.
-    pub(super) async fn find(&self, frontier: &Frontier, origin: &Origin, delay: Duration) -> argiope_store::Result<(Known, Health)> {
+    pub(super) async fn find(
+        &self,
+        frontier: &Frontier,
+        origin: &Origin,
+        delay: Duration,
+    ) -> argiope_store::Result<(Known, Health)> {
         if let Some(record) = frontier.robots(origin).await?
             && now().since(record.fetched_at) < MAX_AGE
             && let Some(rules) = self.rules_of(&record.outcome, origin)
@@ -100,7 +105,11 @@ impl RobotsCache {
         let n_tries = self.lock().get(origin).map_or(0, |entry| entry.n_tries) + 1;
         let reason = fetched.failure.unwrap_or(FailReason::RobotsUnreachable);
         let is_final = n_tries >= MAX_TRIES || !reason.is_worth_retrying();
-        let known = if is_final { Known::Unreachable(reason) } else { Known::RetryAt(fetched_at.after(FIRST_RETRY * 2_u32.pow(n_tries))) };
+        let known = if is_final {
+            Known::Unreachable(reason)
+        } else {
+            Known::RetryAt(fetched_at.after(FIRST_RETRY * 2_u32.pow(n_tries)))
+        };
         Ok((self.keep(origin, known, fetched_at, n_tries), fetched.health))
     }
 
@@ -115,7 +124,8 @@ impl RobotsCache {
     fn keep(&self, origin: &Origin, known: Known, fetched_at: Timestamp, n_tries: u32) -> Known {
         let mut entries = self.lock();
         if entries.len() >= MAX_ORIGINS
-            && let Some(oldest) = entries.iter().min_by_key(|(_, entry)| entry.fetched_at).map(|(origin, _)| origin.clone())
+            && let Some(oldest) =
+                entries.iter().min_by_key(|(_, entry)| entry.fetched_at).map(|(origin, _)| origin.clone())
         {
             entries.remove(&oldest);
         }
@@ -159,7 +169,13 @@ impl RobotsCache {
     }
 
     /// The next hop, after its host's gate gave the right to start.
-    async fn follow(&self, frontier: &Frontier, from: &CanonicalUrl, location: &str, delay: Duration) -> Option<(CanonicalUrl, Instant)> {
+    async fn follow(
+        &self,
+        frontier: &Frontier,
+        from: &CanonicalUrl,
+        location: &str,
+        delay: Duration,
+    ) -> Option<(CanonicalUrl, Instant)> {
         let next = CanonicalUrl::join(from.as_url(), location).ok()?;
         if next.host() == from.host() {
             frontier.push_gate(&next.host(), now().after(delay)).await.ok()?;
@@ -190,18 +206,32 @@ impl Fetched {
 
     fn from_error(error: &FetchError) -> Self {
         let health = if error.gives_lease_back() { Health::Unknown } else { Health::Trouble };
-        let is_of_the_file = matches!(error.reason(), FailReason::BodyTooLarge | FailReason::ContentEncoding | FailReason::DecompressionBomb | FailReason::HeadersTooLarge);
+        let is_of_the_file = matches!(
+            error.reason(),
+            FailReason::BodyTooLarge
+                | FailReason::ContentEncoding
+                | FailReason::DecompressionBomb
+                | FailReason::HeadersTooLarge
+        );
         let failure = if is_of_the_file { FailReason::RobotsUnreachable } else { error.reason() };
         Self::disallow(failure.code(), Some(failure), health)
     }
 
     fn from_answer(response: FetchResponse) -> Self {
         match status_meaning(response.status) {
-            StatusMeaning::Rules => Self { outcome: RobotsOutcome::Rules(response.body.to_vec()), failure: None, health: Health::Fine },
+            StatusMeaning::Rules => {
+                Self { outcome: RobotsOutcome::Rules(response.body.to_vec()), failure: None, health: Health::Fine }
+            }
             // A redirect without a target is as good as none.
-            StatusMeaning::AllowAll | StatusMeaning::Redirect => Self { outcome: RobotsOutcome::AllowAll, failure: None, health: Health::Fine },
+            StatusMeaning::AllowAll | StatusMeaning::Redirect => {
+                Self { outcome: RobotsOutcome::AllowAll, failure: None, health: Health::Fine }
+            }
             StatusMeaning::DisallowAll => {
-                let health = if response.retry_after.is_some() { Health::Overloaded(response.retry_after) } else { Health::Trouble };
+                let health = if response.retry_after.is_some() {
+                    Health::Overloaded(response.retry_after)
+                } else {
+                    Health::Trouble
+                };
                 Self::disallow(&format!("status {}", response.status), None, health)
             }
         }

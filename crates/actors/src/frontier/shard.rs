@@ -68,7 +68,11 @@ impl Actor for ShardActor {
     type State = State;
     type Arguments = ShardArguments;
 
-    async fn pre_start(&self, myself: ActorRef<ShardMessage>, arguments: ShardArguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ShardMessage>,
+        arguments: ShardArguments,
+    ) -> Result<State, ActorProcessingErr> {
         let store = Arc::clone(arguments.context.frontier.store());
         let claim = store
             .claim(arguments.shard, &arguments.node, arguments.ttl, Epoch::default(), now())
@@ -77,10 +81,22 @@ impl Actor for ShardActor {
         arguments.context.frontier.own(claim.clone(), myself.clone());
         drop(myself.send_message(ShardMessage::Reload));
         drop(myself.send_after(arguments.ttl / 3, || ShardMessage::Renew));
-        Ok(State { arguments, claim, core: Core::default(), actors: BTreeMap::new(), by_id: BTreeMap::new(), wake_at: None })
+        Ok(State {
+            arguments,
+            claim,
+            core: Core::default(),
+            actors: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            wake_at: None,
+        })
     }
 
-    async fn handle(&self, myself: ActorRef<ShardMessage>, message: ShardMessage, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<ShardMessage>,
+        message: ShardMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         let event = match message {
             ShardMessage::Ready(hosts) => Event::Ready(hosts.into_iter().map(|host| (host, now())).collect()),
             ShardMessage::Idle { domain, n_ready, waiting } => Event::Idle { domain, n_ready, waiting },
@@ -94,7 +110,12 @@ impl Actor for ShardActor {
         state.run(&myself, event).await
     }
 
-    async fn handle_supervisor_evt(&self, myself: ActorRef<ShardMessage>, event: SupervisionEvent, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<ShardMessage>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         let (SupervisionEvent::ActorTerminated(who, ..) | SupervisionEvent::ActorFailed(who, _)) = &event else {
             return Ok(());
         };
@@ -146,7 +167,8 @@ impl State {
     }
 
     async fn activate(&mut self, myself: &ActorRef<ShardMessage>, domain: Domain) -> Result<(), ActorProcessingErr> {
-        let arguments = DomainArguments { domain: domain.clone(), shard: myself.clone(), context: self.arguments.context.clone() };
+        let arguments =
+            DomainArguments { domain: domain.clone(), shard: myself.clone(), context: self.arguments.context.clone() };
         let (actor, _) = Actor::spawn_linked(None, DomainActor, arguments, myself.get_cell()).await?;
         self.arguments.n_active.fetch_add(1, Ordering::Relaxed);
         self.by_id.insert(actor.get_id(), domain.clone());

@@ -147,7 +147,10 @@ mod tests {
         let mut core = Core::default();
         let effects = core.on(Event::Ready(vec![(a.clone(), at(0)), (b.clone(), at(0))]), 9, at(0));
         let domain = a.domain();
-        assert_eq!(effects, [Effect::Activate(domain.clone()), Effect::Forward(domain.clone(), a), Effect::Forward(domain, b)]);
+        assert_eq!(
+            effects,
+            [Effect::Activate(domain.clone()), Effect::Forward(domain.clone(), a), Effect::Forward(domain, b)]
+        );
     }
 
     #[test]

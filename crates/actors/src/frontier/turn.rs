@@ -97,7 +97,10 @@ impl TurnContext {
                 Err(reason) => Some(Fate::Failed(reason, None)),
             };
             if let Some(fate) = fate {
-                let code = match fate { Fate::Failed(reason, _) => reason.code(), _ => SkipReason::RobotsDenied.code() };
+                let code = match fate {
+                    Fate::Failed(reason, _) => reason.code(),
+                    _ => SkipReason::RobotsDenied.code(),
+                };
                 denied.entry((*job_id, code)).or_insert_with(|| (fate, Vec::new())).1.push(PageKey::of(&candidate.url));
             }
         }
@@ -137,7 +140,10 @@ impl TurnContext {
     /// Sitemaps of an origin are offered to each job once in an engine's life; the frontier knows repeats.
     async fn offer_sitemaps(&self, job: &JobRuntime, origin: &Origin, rules: &RobotsRules) -> Result<(), TurnError> {
         let entry = (job.id, origin.clone());
-        if !job.spec.sitemaps || rules.sitemaps().is_empty() || self.offered.lock().unwrap_or_else(PoisonError::into_inner).contains(&entry) {
+        if !job.spec.sitemaps
+            || rules.sitemaps().is_empty()
+            || self.offered.lock().unwrap_or_else(PoisonError::into_inner).contains(&entry)
+        {
             return Ok(());
         }
         let candidates = rules.sitemaps().iter().map(|url| Candidate {
@@ -152,7 +158,13 @@ impl TurnContext {
         Ok(())
     }
 
-    async fn lease(&self, domain: &ActorRef<DomainMessage>, host: &Host, delay: Duration, permit: Permit) -> Result<Turn, TurnError> {
+    async fn lease(
+        &self,
+        domain: &ActorRef<DomainMessage>,
+        host: &Host,
+        delay: Duration,
+        permit: Permit,
+    ) -> Result<Turn, TurnError> {
         if let Some(rate) = &self.rate {
             rate.until_ready().await;
         }

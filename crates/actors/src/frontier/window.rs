@@ -29,6 +29,12 @@ impl LeaseWindow {
     pub const fn new(frontier: Frontier, host: Host, width: Duration, delay: Duration, opened: Instant) -> Self {
         Self { frontier, host, width, delay, opened: Mutex::new(opened) }
     }
+
+    /// The time that must pass between two starts at the host: the job's, or robots.txt's when that is longer.
+    #[must_use]
+    pub const fn delay(&self) -> Duration {
+        self.delay
+    }
 }
 
 #[async_trait]

@@ -25,7 +25,12 @@ impl JobRuntime {
     ///
     /// # Errors
     /// All patterns of the scope that are no regular expressions.
-    pub fn try_new(id: JobId, spec: JobSpec, redirected: Vec<CanonicalUrl>, created_at: Timestamp) -> Result<Self, Vec<InvalidPattern>> {
+    pub fn try_new(
+        id: JobId,
+        spec: JobSpec,
+        redirected: Vec<CanonicalUrl>,
+        created_at: Timestamp,
+    ) -> Result<Self, Vec<InvalidPattern>> {
         let anchors: Vec<CanonicalUrl> = spec.seeds.iter().cloned().chain(redirected).collect();
         let filter = UrlFilter::try_new(&spec, &anchors)?.at(created_at);
         Ok(Self {

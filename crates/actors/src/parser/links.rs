@@ -40,7 +40,9 @@ pub(super) fn of_page(job: &JobRuntime, lease: &Lease, page: &ParsedPage) -> Sor
             sorted.consider(job, link_candidate(link.url.clone(), UrlSource::Link, depth));
         }
     }
-    for (reason, n_links) in [(RejectReason::InvalidUrl, page.n_links_invalid), (RejectReason::TooManyLinks, page.n_links_over)] {
+    for (reason, n_links) in
+        [(RejectReason::InvalidUrl, page.n_links_invalid), (RejectReason::TooManyLinks, page.n_links_over)]
+    {
         if n_links > 0 {
             *sorted.rejects.counts.entry(reason).or_default() += u64::from(n_links);
         }
@@ -59,7 +61,8 @@ pub(super) fn of_sitemap(job: &JobRuntime, lease: &Lease, contents: SitemapConte
         if depth > MAX_SITEMAP_DEPTH {
             sorted.rejects.add(RejectReason::TooDeep, url.as_str());
         } else {
-            sorted.consider(job, Candidate { kind: UrlKind::Sitemap, ..link_candidate(url, UrlSource::Sitemap, depth) });
+            sorted
+                .consider(job, Candidate { kind: UrlKind::Sitemap, ..link_candidate(url, UrlSource::Sitemap, depth) });
         }
     }
     sorted

@@ -24,11 +24,7 @@ const KEPT_AS_BYTES: &[&str] = &[
 /// What became of an answer.
 pub(super) enum Processed {
     /// A page with text.
-    Page {
-        page: Box<NewPage>,
-        chunks: Vec<Chunk>,
-        links: Sorted,
-    },
+    Page { page: Box<NewPage>, chunks: Vec<Chunk>, links: Sorted },
     /// The body is the one that is stored.
     Same,
     /// No page of its own, but links.
@@ -60,8 +56,17 @@ pub(super) fn process(input: &Input<'_>) -> Processed {
         return Processed::Same;
     }
     if page::text_kind(content_type.as_deref(), &input.response.body).is_none() {
-        let essence = content_type.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let bytes = KEPT_AS_BYTES.contains(&essence.as_str()).then(|| Box::new(input.new_page(body_hash, input.parse(content_type.as_deref()), &[])));
+        let essence = content_type
+            .as_deref()
+            .unwrap_or_default()
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        let bytes = KEPT_AS_BYTES
+            .contains(&essence.as_str())
+            .then(|| Box::new(input.new_page(body_hash, input.parse(content_type.as_deref()), &[])));
         return Processed::Skip { reason: SkipReason::UnsupportedMedia, links: Sorted::default(), bytes };
     }
     input.html(body_hash, content_type.as_deref())
@@ -110,7 +115,8 @@ impl Input<'_> {
         let (here, target) = (&self.lease.candidate, parsed.canonical.as_ref()?);
         let mut chain = here.redirect_chain.clone();
         chain.push(PageKey::of(&here.url));
-        let is_elsewhere = *target != here.url && target.host() == here.url.host() && !chain.contains(&PageKey::of(target));
+        let is_elsewhere =
+            *target != here.url && target.host() == here.url.host() && !chain.contains(&PageKey::of(target));
         let may_go_on = chain.len() <= usize::from(self.job.spec.limits.max_redirects);
         if !is_elsewhere || !may_go_on || self.job.check(target, here.depth, UrlSource::Redirect).is_err() {
             return None;
@@ -149,7 +155,13 @@ impl Input<'_> {
             outlinks: Vec::<CanonicalUrl>::new(),
             problems: parsed.problems.iter().map(|problem| problem.code().to_owned()).collect(),
         };
-        NewPage { record, headers: response.headers.clone(), body: response.body.clone(), markdown: parsed.markdown, retain: spec.retain }
+        NewPage {
+            record,
+            headers: response.headers.clone(),
+            body: response.body.clone(),
+            markdown: parsed.markdown,
+            retain: spec.retain,
+        }
     }
 }
 

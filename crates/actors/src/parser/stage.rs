@@ -4,7 +4,7 @@ use super::links::Sorted;
 use super::process::{Input, Processed, process};
 use crate::embedder::Embedder;
 use crate::event::Event;
-use crate::flow::{EmbedTask, ParseTask, WriteKind, WriteTask, Work};
+use crate::flow::{EmbedTask, ParseTask, Work, WriteKind, WriteTask};
 use crate::frontier::Frontier;
 use crate::metrics::Metrics;
 use crate::support::stage::Stage;
@@ -157,7 +157,13 @@ impl Parser {
         if n_links >= WARN_FROM_LINKS && n_rejected * 10 >= n_links * 9 {
             let (_, reason) = counts.into_iter().max_by_key(|(n, _)| *n).unwrap_or((0, RejectReason::OutOfScope));
             let lease = work.lease();
-            self.frontier.tell(Event::ScopeWarning { job: lease.job, url: lease.candidate.url.clone(), reason, n_rejected, n_links });
+            self.frontier.tell(Event::ScopeWarning {
+                job: lease.job,
+                url: lease.candidate.url.clone(),
+                reason,
+                n_rejected,
+                n_links,
+            });
         }
     }
 }

@@ -5,17 +5,19 @@
 
 pub mod core;
 mod error;
+mod evaluate;
+pub mod evaluation;
 #[cfg(test)]
 mod tests;
 
 pub use self::core::{BEST_OF_SIDE, Fusion};
 pub use error::QueryError;
 
+use self::core::Fused;
 use crate::embedder::Embedder;
 use argiope_protocol::TenantId;
 use argiope_store::VectorStore;
 use argiope_store::vectors::{ChunkPayload, SearchFilter, Side, SideQuery};
-use self::core::Fused;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;

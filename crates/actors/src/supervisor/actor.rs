@@ -81,17 +81,29 @@ impl Actor for Supervisor {
     type State = State;
     type Arguments = SupervisorArguments;
 
-    async fn pre_start(&self, myself: ActorRef<SupervisorMessage>, arguments: SupervisorArguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        arguments: SupervisorArguments,
+    ) -> Result<State, ActorProcessingErr> {
         drop(myself.send_interval(LOOK_EVERY, || SupervisorMessage::Look));
         Ok(State { arguments, children: BTreeMap::new(), by_id: BTreeMap::new(), n_started: 0 })
     }
 
-    async fn handle(&self, myself: ActorRef<SupervisorMessage>, message: SupervisorMessage, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        message: SupervisorMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             SupervisorMessage::Start(child, reply) => {
                 let number = state.n_started;
                 state.n_started += 1;
-                state.children.insert(number, Kept { child, policy: RestartPolicy::default(), watch: ProgressWatch::new(now()), cell: None });
+                state.children.insert(
+                    number,
+                    Kept { child, policy: RestartPolicy::default(), watch: ProgressWatch::new(now()), cell: None },
+                );
                 let outcome = state.start(&myself, number).await;
                 if outcome.is_err() {
                     state.children.remove(&number);
@@ -110,11 +122,18 @@ impl Actor for Supervisor {
         Ok(())
     }
 
-    async fn handle_supervisor_evt(&self, myself: ActorRef<SupervisorMessage>, event: SupervisionEvent, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorTerminated(who, ..) => state.ended(&myself, &who, None),
             SupervisionEvent::ActorFailed(who, error) => state.ended(&myself, &who, Some(error)),
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) | SupervisionEvent::PidLifecycleEvent(_) => {}
+            SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_)
+            | SupervisionEvent::PidLifecycleEvent(_) => {}
         }
         Ok(())
     }
@@ -137,7 +156,11 @@ impl State {
         match error {
             None if kept.child.may_end => drop(self.children.remove(&number)),
             error => {
-                tracing::error!(stage = kept.child.name, error = error.map(|error| error.to_string()), "stage ended, it is started again");
+                tracing::error!(
+                    stage = kept.child.name,
+                    error = error.map(|error| error.to_string()),
+                    "stage ended, it is started again"
+                );
                 self.failed(myself, number);
             }
         }

@@ -40,12 +40,11 @@ impl CpuPool {
         let source = Arc::new(Mutex::new(source));
         for number in 0..n_threads.max(1) {
             let source = Arc::clone(&source);
-            std::thread::Builder::new()
-                .name(format!("{name}-{number}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || while let Some(work) = next(&source) {
+            std::thread::Builder::new().name(format!("{name}-{number}")).stack_size(STACK_BYTES).spawn(move || {
+                while let Some(work) = next(&source) {
                     work();
-                })?;
+                }
+            })?;
         }
         Ok(Self { queue })
     }

@@ -58,7 +58,8 @@ impl Edge {
             turn
         };
         let since = Instant::now();
-        let permit = turn.await.expect("the edge keeps its waiting senders until it serves them, and lives in this call");
+        let permit =
+            turn.await.expect("the edge keeps its waiting senders until it serves them, and lives in this call");
         self.shared.metrics.waited(since.elapsed());
         permit
     }

@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn backoff_doubles_and_the_budget_ends_it() {
         let mut policy = RestartPolicy::default();
-        let verdicts: Vec<_> = (0..11).map(|second| policy.on_failure(Timestamp::from_millis(second * 1_000))).collect();
+        let verdicts: Vec<_> =
+            (0..11).map(|second| policy.on_failure(Timestamp::from_millis(second * 1_000))).collect();
         assert_eq!(verdicts[0], Verdict::RestartAfter(Duration::from_millis(100)));
         assert_eq!(verdicts[3], Verdict::RestartAfter(Duration::from_millis(800)));
         assert_eq!(verdicts[9], Verdict::RestartAfter(LAST_BACKOFF));

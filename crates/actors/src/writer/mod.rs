@@ -6,11 +6,11 @@
 
 use crate::config::Stores;
 use crate::event::Event;
-use crate::flow::{WriteKind, WriteTask, Work};
+use crate::flow::{Work, WriteKind, WriteTask};
 use crate::frontier::Frontier;
 use crate::metrics::Metrics;
-use crate::support::stage::Stage;
 use crate::support::now;
+use crate::support::stage::Stage;
 use crate::support::tasks::TaskKind;
 use argiope_protocol::{FailReason, Fate, PageRecord};
 use argiope_store::pages::NewPage;
@@ -107,7 +107,8 @@ impl Writer {
             && !head.chunks.is_empty()
         {
             let hidden = PageHead { seq: lease.token.fence(), chunks: Vec::new(), ..head };
-            self.apply(PageWrite { head: hidden, new_chunks: Vec::new(), moved: Vec::new(), stale: Vec::new() }).await?;
+            self.apply(PageWrite { head: hidden, new_chunks: Vec::new(), moved: Vec::new(), stale: Vec::new() })
+                .await?;
         }
         if self.stores.pages.record(&lease.tenant, &key).await?.is_some() {
             self.insist(|| self.stores.pages.delete(&lease.tenant, &key)).await?;

@@ -12,6 +12,7 @@ use crate::error::FetchError;
 use crate::policy::{Denied, Policy, localhost_addresses};
 use argiope_protocol::Host;
 use cache::Cache;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -30,6 +31,7 @@ pub struct Resolver {
     /// Made at the first look-up: a client whose names are all static needs no resolver configuration.
     system: OnceLock<Result<TokioResolver, String>>,
     name_servers: Vec<SocketAddr>,
+    rate: DefaultDirectRateLimiter,
     timeout: Duration,
     counters: Arc<EgressCounters>,
 }
@@ -40,7 +42,8 @@ impl Resolver {
         let static_hosts = names.map(|(name, addresses)| (name.to_ascii_lowercase(), addresses.clone())).collect();
         let timeout = config.dns_timeout;
         let name_servers = config.name_servers.clone();
-        Self { static_hosts, cache: Mutex::default(), system: OnceLock::new(), name_servers, timeout, counters }
+        let rate = RateLimiter::direct(Quota::per_second(config.max_lookups_per_sec));
+        Self { static_hosts, cache: Mutex::default(), system: OnceLock::new(), name_servers, rate, timeout, counters }
     }
 
     /// The addresses of a host that the policy allows, in the order in which they should be tried.
@@ -83,7 +86,11 @@ impl Resolver {
             .get_or_init(|| library_resolver(&self.name_servers))
             .as_ref()
             .map_err(|cause| failed(cause.clone()))?;
-        let found = tokio::time::timeout(self.timeout, system.lookup_ip(format!("{name}.")))
+        let look_up = async {
+            self.rate.until_ready().await;
+            system.lookup_ip(format!("{name}.")).await
+        };
+        let found = tokio::time::timeout(self.timeout, look_up)
             .await
             .map_err(|_| failed(format!("no answer within {:?}", self.timeout)))?
             .map_err(|error| failed(error.to_string()))?;

@@ -83,12 +83,20 @@ pub(crate) fn has_data(config: &Config) -> bool {
     std::fs::read_dir(&config.data_dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
+/// What answers questions.
+///
+/// # Errors
+/// When the embedder is not available.
+pub(crate) fn query(config: &Config, stores: &Stores) -> Result<Query> {
+    Ok(Query::new(Arc::clone(&stores.vectors), embedder(config)?))
+}
+
 /// Asks the index.
 ///
 /// # Errors
 /// When index or embedder are not available.
 pub(crate) async fn search(config: &Config, stores: &Stores, question: Question) -> Result<Vec<Found>> {
-    let query = Query::new(Arc::clone(&stores.vectors), embedder(config)?);
+    let query = query(config, stores)?;
     let mut request = SearchRequest::new(config.tenant.clone(), question.text);
     request.mode = match question.mode {
         Mode::Lexical => argiope_actors::query::Mode::Lexical,

@@ -29,7 +29,8 @@ pub(crate) fn egress_config(config: &Config) -> Result<EgressConfig> {
         total_timeout: egress.total_timeout,
         min_bytes_per_sec: egress.min_bytes_per_sec,
         max_header_bytes: egress.max_header_bytes,
-        per_ip: config.crawl.per_ip,
+        // Who allows more requests to a host means its address.
+        per_ip: config.crawl.per_ip.max(config.crawl.politeness.per_host),
         proxy: egress.proxy.clone(),
         extra_ca_pem: egress.extra_ca_file.as_ref().map(read).transpose()?,
         ..EgressConfig::default()

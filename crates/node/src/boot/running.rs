@@ -63,12 +63,10 @@ impl Running {
 
     /// The next event as one JSON object; `None` when there are no more.
     pub(crate) async fn next_event(&mut self) -> Option<Value> {
-        loop {
-            match self.events.recv().await {
-                Ok(event) => return Some(to_json(&event)),
-                Err(RecvError::Lagged(n_lost)) => return Some(json!({ "event": "lagged", "events_lost": n_lost })),
-                Err(RecvError::Closed) => return None,
-            }
+        match self.events.recv().await {
+            Ok(event) => Some(to_json(&event)),
+            Err(RecvError::Lagged(n_lost)) => Some(json!({ "event": "lagged", "events_lost": n_lost })),
+            Err(RecvError::Closed) => None,
         }
     }
 

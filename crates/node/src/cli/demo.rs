@@ -65,7 +65,6 @@ fn configure(context: &mut Context) -> Result<()> {
     config.egress.allow_ports = None;
     config.crawl.politeness.delay = Duration::ZERO;
     config.crawl.politeness.per_host = 4;
-    config.crawl.per_ip = 4;
     let is_default =
         config.effective.get("node.data_dir").is_none_or(|dir| dir.source == crate::config::Source::Default);
     if is_default {

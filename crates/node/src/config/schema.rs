@@ -129,7 +129,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("crawl.delay_secs", Kind::Float(0.0, HOUR_SECS), Default::Float(1.0), "Seconds between two starts at one host; a larger Crawl-delay wins, up to 30."),
     key("crawl.concurrency", Kind::Int(1, 4_096), Default::Int(32), "Requests at once, over all hosts."),
     key("crawl.per_host", Kind::Int(1, 256), Default::Int(1), "Requests at once to one host."),
-    key("crawl.per_ip", Kind::Int(1, 4_096), Default::Int(2), "Connections at once to one address."),
+    key("crawl.per_ip", Kind::Int(1, 4_096), Default::Int(2), "Connections at once to one address; `per_host` raises it when that is more."),
     key("crawl.max_rate", Kind::Float(0.0, 100_000.0), Default::Float(0.0), "Requests a second over all hosts; 0: no bound but the hosts' own."),
     key("crawl.process", Kind::Choice(PROCESS), Default::Text("vectors"), "How far pages are processed."),
     key("crawl.retain", Kind::Choice(RETAIN), Default::Text("raw"), "What of a fetched page stays on disk."),

@@ -37,8 +37,8 @@ struct Usage {
 
 /// Reads an answer to `n_texts` texts; its items may come in any order.
 pub(super) fn read(body: &[u8], n_texts: usize, model: &str, dimension: u32) -> Result<Usable, EmbedError> {
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|error| EmbedError::Answer(format!("it is no list of embeddings: {error}")))?;
+    let answer: Answer = serde_json::from_slice(body)
+        .map_err(|error| EmbedError::Answer(format!("it is no list of embeddings: {error}")))?;
     if answer.data.len() != n_texts {
         let n_vectors = answer.data.len();
         return Err(EmbedError::Answer(format!("it has {n_vectors} vectors for {n_texts} texts")));
@@ -73,7 +73,8 @@ pub(super) fn message_of(body: &[u8]) -> (String, bool) {
     let found = [error.and_then(|error| error.get("message")), error, json.get("message"), json.get("detail")];
     let text = found.into_iter().flatten().find_map(Value::as_str);
     let text = text.map_or_else(|| String::from_utf8_lossy(body), Into::into);
-    let shown: String = text.trim().chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown: String =
+        text.trim().chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let says_quota = |key| error.and_then(|error| error.get(key)).and_then(Value::as_str) == Some("insufficient_quota");
     let shown = if shown.is_empty() { "no message".to_owned() } else { shown };
     (shown, says_quota("code") || says_quota("type"))

@@ -227,6 +227,6 @@ impl Budget {
     fn correct(&self, taken: u64, used: u64) {
         let corrected = |spent: u64| Some(spent.saturating_sub(taken).saturating_add(used));
         // The closure always answers, so the update cannot fail.
-        drop(self.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, corrected));
+        let _ = self.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, corrected);
     }
 }

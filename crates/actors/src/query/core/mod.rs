@@ -125,9 +125,7 @@ fn best(mut hits: Vec<SideHit>) -> Vec<SideHit> {
 /// What each hit of each side adds to its chunk's score.
 fn shares(lexical: &[SideHit], semantic: &[SideHit], fusion: Fusion) -> (Vec<f32>, Vec<f32>) {
     match fusion {
-        Fusion::Convex { lexical_weight } => {
-            (scaled(lexical, lexical_weight), scaled(semantic, 1.0 - lexical_weight))
-        }
+        Fusion::Convex { lexical_weight } => (scaled(lexical, lexical_weight), scaled(semantic, 1.0 - lexical_weight)),
         Fusion::Rrf { k, lexical_weight } => (by_rank(lexical, k, lexical_weight), by_rank(semantic, k, 1.0)),
     }
 }
@@ -154,5 +152,4 @@ fn by_rank(hits: &[SideHit], k: f32, weight: f32) -> Vec<f32> {
 }
 
 #[cfg(test)]
-#[path = "core_tests.rs"]
 mod tests;

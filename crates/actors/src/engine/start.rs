@@ -1,0 +1,238 @@
+//! Starts the stages, bottom up, and the 256 shards.
+
+use super::{Engine, EngineError};
+use crate::config::{EngineConfig, Stores};
+use crate::embedder::EmbedStage;
+use crate::fetcher::{BYTES_A_STEP, Fetcher};
+use crate::flow::{EmbedTask, FetchTask, ParseTask, WriteTask};
+use crate::frontier::{Frontier, RobotsCache, ShardActor, ShardArguments, TurnContext};
+use crate::job::Jobs;
+use crate::parser::Parser;
+use crate::supervisor::{Child, Starter, Supervisor, SupervisorArguments, SupervisorMessage, Watched};
+use crate::support::stage::{Stage, StageActor};
+use crate::support::{CpuPool, Edge, Route};
+use crate::writer::Writer;
+use argiope_egress::GuardedClient;
+use argiope_protocol::credit::Amount;
+use argiope_protocol::{JobState, ShardId};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use ractor::{Actor, call_t};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// Facts kept for a slow listener; older ones are lost to it.
+const EVENTS_KEPT: usize = 4_096;
+/// Longest a child's start may take.
+const START_DEADLINE_MS: u64 = 30_000;
+/// Pages between parser and writer at once.
+const MAX_PAGES_IN_FLIGHT: u32 = 256;
+
+/// The ways between the stages.
+struct Routes {
+    fetch: Route<FetchTask>,
+    parse: Route<ParseTask>,
+    embed: Route<EmbedTask>,
+    write: Route<WriteTask>,
+}
+
+impl Routes {
+    fn new(config: &EngineConfig) -> Self {
+        let edge = |name, items, bytes| Edge::new(Amount { items, bytes }, config.metrics.edge(name));
+        Self {
+            fetch: Route::new(edge("fetch", config.concurrency, u64::MAX)),
+            parse: Route::new(edge("parse", config.concurrency.max(16), config.max_parse_bytes)),
+            embed: Route::new(edge("embed", MAX_PAGES_IN_FLIGHT, config.max_write_bytes)),
+            write: Route::new(edge("write", MAX_PAGES_IN_FLIGHT, config.max_write_bytes)),
+        }
+    }
+
+    fn edges(&self) -> Vec<Edge> {
+        vec![self.fetch.edge().clone(), self.parse.edge().clone(), self.embed.edge().clone(), self.write.edge().clone()]
+    }
+}
+
+impl Engine {
+    /// Starts all stages and claims all shards. Jobs in state `Running` go on.
+    ///
+    /// # Errors
+    /// When the client cannot be built, a store does not answer, or a stage does not start.
+    pub async fn start(config: EngineConfig, stores: Stores) -> Result<Self, EngineError> {
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let client = Arc::new(GuardedClient::try_new(config.egress.clone())?);
+        let counters = Arc::clone(client.counters());
+        let frontier = Frontier::new(Arc::clone(&stores.frontier), config.metrics.clone(), events.clone());
+        let arguments = SupervisorArguments {
+            metrics: config.metrics.clone(),
+            events: events.clone(),
+            stuck_after: config.stuck_after,
+        };
+        let (supervisor, _) = Actor::spawn(None, Supervisor, arguments)
+            .await
+            .map_err(|error| EngineError::Stage { stage: "supervisor", why: error.to_string() })?;
+        let routes = Routes::new(&config);
+        let engine = Self {
+            frontier,
+            stores,
+            jobs: Jobs::default(),
+            supervisor,
+            events,
+            draining: Arc::default(),
+            edges: routes.edges(),
+            counters,
+        };
+        engine.start_stages(&config, &routes, &client).await?;
+        let mut running = engine.stores.frontier.jobs().await?;
+        running.retain(|record| record.state == JobState::Running);
+        // Known before the first lease, watched after their seeds are offered again: a job without URLs ends.
+        running.iter().try_for_each(|record| engine.register(record).map(drop))?;
+        engine.start_shards(&config, &routes, client).await?;
+        for record in &running {
+            engine.offer_seeds(record.id, &record.spec).await?;
+            engine.watch(record.id).await?;
+        }
+        Ok(engine)
+    }
+
+    async fn start_stages(
+        &self,
+        config: &EngineConfig,
+        routes: &Routes,
+        client: &Arc<GuardedClient>,
+    ) -> Result<(), EngineError> {
+        let metrics = &config.metrics;
+        let pool = CpuPool::start("parser", config.parser_threads, config.concurrency.max(16) as usize)
+            .map_err(|error| EngineError::Stage { stage: Parser::NAME, why: error.to_string() })?;
+        self.start_stage(
+            "write",
+            &routes.write,
+            config,
+            Writer {
+                stores: self.stores.clone(),
+                frontier: self.frontier.clone(),
+                metrics: metrics.clone(),
+                is_held: AtomicBool::new(false),
+                draining: Arc::clone(&self.draining),
+            },
+        )
+        .await?;
+        self.start_stage(
+            "embed",
+            &routes.embed,
+            config,
+            EmbedStage {
+                embedder: Arc::clone(&config.embedder),
+                vectors: Arc::clone(&self.stores.vectors),
+                write: routes.write.clone(),
+                metrics: metrics.clone(),
+            },
+        )
+        .await?;
+        self.start_stage(
+            "parse",
+            &routes.parse,
+            config,
+            Parser {
+                pool,
+                frontier: self.frontier.clone(),
+                embedder: Arc::clone(&config.embedder),
+                robots_token: config.robots_token.as_str().into(),
+                embed: routes.embed.clone(),
+                write: routes.write.clone(),
+                metrics: metrics.clone(),
+            },
+        )
+        .await?;
+        self.start_stage(
+            "fetch",
+            &routes.fetch,
+            config,
+            Fetcher {
+                client: Arc::clone(client),
+                frontier: self.frontier.clone(),
+                stores: self.stores.clone(),
+                parse: routes.parse.clone(),
+                write: routes.write.clone(),
+                byte_rate: config
+                    .max_bytes_per_sec
+                    .and_then(|rate| limiter(rate, u32::try_from(BYTES_A_STEP).unwrap_or(u32::MAX))),
+                metrics: metrics.clone(),
+            },
+        )
+        .await
+    }
+
+    async fn start_stage<S: Stage>(
+        &self,
+        edge: &'static str,
+        route: &Route<S::Task>,
+        config: &EngineConfig,
+        stage: S,
+    ) -> Result<(), EngineError> {
+        let (route, stage) = (route.clone(), Arc::new(stage));
+        let watched = Watched { edge: route.edge().clone(), metrics: config.metrics.edge(edge) };
+        let starter: Starter = Box::new(move |supervisor| {
+            let (route, stage) = (route.clone(), Arc::clone(&stage));
+            Box::pin(async move {
+                let (actor, _) = Actor::spawn_linked(None, StageActor::<S>::default(), stage, supervisor).await?;
+                route.lead_to(actor.clone());
+                Ok(actor.get_cell())
+            })
+        });
+        self.start_child(Child { name: S::NAME, starter, watched: Some(watched), may_end: false }).await
+    }
+
+    async fn start_shards(
+        &self,
+        config: &EngineConfig,
+        routes: &Routes,
+        client: Arc<GuardedClient>,
+    ) -> Result<(), EngineError> {
+        let context = TurnContext {
+            frontier: self.frontier.clone(),
+            jobs: self.jobs.clone(),
+            fetch: routes.fetch.clone(),
+            robots: RobotsCache::new(client, &config.robots_token, config.start_window),
+            rate: config.max_requests_per_sec.and_then(per_second),
+            window: config.start_window,
+            visibility: config.visibility,
+            draining: Arc::clone(&self.draining),
+            offered: Arc::default(),
+        };
+        let n_active = Arc::new(AtomicUsize::new(0));
+        let starts = ShardId::all().map(|shard| {
+            let (context, n_active, node) = (context.clone(), Arc::clone(&n_active), config.node.clone());
+            let (ttl, max_active) = (config.claim_ttl, config.max_active_domains);
+            let starter: Starter = Box::new(move |supervisor| {
+                let (context, n_active, node) = (context.clone(), Arc::clone(&n_active), node.clone());
+                let arguments = ShardArguments { shard, node, ttl, context, n_active, max_active };
+                Box::pin(async move {
+                    let (actor, _) = Actor::spawn_linked(None, ShardActor, arguments, supervisor).await?;
+                    Ok(actor.get_cell())
+                })
+            });
+            self.start_child(Child { name: "shard", starter, watched: None, may_end: false })
+        });
+        futures_util::future::try_join_all(starts).await.map(drop)
+    }
+
+    pub(super) async fn start_child(&self, child: Child) -> Result<(), EngineError> {
+        let stage = child.name;
+        let outcome = call_t!(self.supervisor, SupervisorMessage::Start, START_DEADLINE_MS, child);
+        let started = outcome.map_err(|error| EngineError::Stage { stage, why: error.to_string() })?;
+        started.map_err(|why| EngineError::Stage { stage, why })
+    }
+}
+
+fn limiter(per_sec: u32, burst: u32) -> Option<Arc<DefaultDirectRateLimiter>> {
+    let quota = Quota::per_second(NonZeroU32::new(per_sec)?).allow_burst(NonZeroU32::new(burst.max(1))?);
+    Some(Arc::new(RateLimiter::direct(quota)))
+}
+
+/// A limiter of starts, without bursts.
+fn per_second(rate: f64) -> Option<Arc<DefaultDirectRateLimiter>> {
+    let period = (rate.is_finite() && rate > 0.0).then(|| Duration::from_secs_f64(1.0 / rate))?;
+    Some(Arc::new(RateLimiter::direct(Quota::with_period(period)?.allow_burst(NonZeroU32::MIN))))
+}
