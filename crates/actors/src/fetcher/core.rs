@@ -42,6 +42,8 @@ pub(super) fn judge(answer: &Answer<'_>, lease: &Lease, limits: &Limits, now: Ti
         // 204, 205, 206 and the rest of 2xx answer a GET without the page.
         200..=299 => (Verdict::Skip(SkipReason::Empty), Health::Fine),
         400..=499 => (Verdict::Fail(FailReason::HttpClientError, None), Health::Fine),
+        // RFC 9110 §15: a status outside of 100 to 599 is treated as a 5xx; a final 1xx is no answer.
+        600.. => (Verdict::Fail(FailReason::HttpServerError, None), Health::Trouble),
         _ => (Verdict::Fail(FailReason::Protocol, None), Health::Trouble),
     }
 }
@@ -120,7 +122,7 @@ mod tests {
         check(429, None, None, "http_too_many_requests None");
         check(503, None, Some(9), "http_too_many_requests Some(9000)");
         check(503, None, None, "http_server_error None");
-        check(999, None, None, "protocol None");
+        check(999, None, None, "http_server_error None");
     }
 
     #[test]
