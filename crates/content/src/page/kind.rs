@@ -36,6 +36,11 @@ const HTML_SIGNATURES: &[&str] = &[
     "<?xml",
 ];
 
+/// Beginnings of files that are called HTML by mistake and are none (MIME Sniffing §6.1, §6.4, §7.1). Bytes that text
+/// does not hold are no sign here: a page with a stray NUL is one.
+const FOREIGN_SIGNATURES: &[&[u8]] =
+    &[b"%PDF-", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"\xff\xd8\xff", b"PK\x03\x04", b"\x1f\x8b\x08", b"Rar!\x1a\x07"];
+
 /// Whether the body is HTML.
 #[must_use]
 pub fn is_html(content_type: Option<&str>, body: &[u8]) -> bool {
@@ -47,7 +52,7 @@ pub fn is_html(content_type: Option<&str>, body: &[u8]) -> bool {
 pub fn text_kind(content_type: Option<&str>, body: &[u8]) -> Option<TextKind> {
     let essence = content_type.and_then(|value| value.split(';').next()).map(|value| value.trim().to_ascii_lowercase());
     match essence.as_deref() {
-        Some("text/html" | "application/xhtml+xml") => Some(TextKind::Html),
+        Some("text/html" | "application/xhtml+xml") => (!is_foreign(body)).then_some(TextKind::Html),
         Some("text/markdown" | "text/x-markdown") => Some(TextKind::Markdown),
         Some("text/plain") => (!is_binary(body)).then_some(TextKind::Plain),
         None | Some("" | "unknown/unknown" | "application/unknown" | "*/*") => sniff(body),
@@ -67,6 +72,10 @@ fn sniff(body: &[u8]) -> Option<TextKind> {
         return Some(TextKind::Html);
     }
     (!is_binary(body)).then_some(TextKind::Plain)
+}
+
+fn is_foreign(body: &[u8]) -> bool {
+    FOREIGN_SIGNATURES.iter().any(|signature| body.starts_with(signature))
 }
 
 /// MIME Sniffing §5: bytes that no text holds. A UTF-16 mark makes NULs harmless.
@@ -89,6 +98,9 @@ mod tests {
         };
         check(Some("text/html; charset=utf-8"), b"", Some(TextKind::Html));
         check(Some("Application/XHTML+xml"), b"", Some(TextKind::Html));
+        check(Some("text/html"), b"\0<p>", Some(TextKind::Html));
+        check(Some("text/html"), b"%PDF-1.7", None);
+        check(Some("text/html"), b"\x89PNG\r\n\x1a\n\0", None);
         check(Some("text/markdown"), b"# x", Some(TextKind::Markdown));
         check(Some("text/plain"), b"<html>", Some(TextKind::Plain));
         check(Some("text/plain"), b"\0\x01", None);
