@@ -94,6 +94,10 @@ pub(super) async fn read(
     counters: &EgressCounters,
 ) -> Result<Body, FetchError> {
     let max_bytes = limits.max_bytes.saturating_add(WIRE_SLACK);
+    // An announced length is believed: what would be given up at the cap is not begun.
+    if limits.at_cap == AtCap::Fail && hyper::body::Body::size_hint(&incoming).lower() > max_bytes {
+        return Err(FetchError::BodyTooLarge(limits.max_bytes));
+    }
     let wire = Wire { incoming, n_bytes: Arc::clone(n_wire), max_bytes };
     let mut progress = Progress { limits, n_wire, counters, decoded: BytesMut::new() };
     let reading = progress.read(Box::new(StreamReader::new(wire)), codings);
