@@ -2,8 +2,8 @@
 
 use crate::origin::Origin;
 use crate::place::{Ended, PATIENCE, Place, check_balance};
-use argiope_testkit::Site;
 use argiope_testkit::site::Generated;
+use argiope_testkit::{Behaviour, Site};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -55,7 +55,9 @@ struct Toll {
 fn fault_kill_nine_loses_and_doubles_nothing() {
     let form = if std::env::var("ARGIOPE_FAULT").is_ok_and(|form| form == "full") { FULL } else { QUICK };
     let builder = (0..N_HOSTS).fold(Site::builder(), |builder, n| {
-        builder.host(&format!("h{n}.test"), Generated::new(n, form.n_pages, 9), argiope_testkit::Behaviour::default())
+        // The origin thinks, so that requests are under way at most kills.
+        let behaviour = Behaviour { think: Duration::from_millis(80), ..Behaviour::default() };
+        builder.host(&format!("h{n}.test"), Generated::new(n, form.n_pages, 9), behaviour)
     });
     let (origin, place) = (Origin::start(builder), Place::new());
 
