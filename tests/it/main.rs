@@ -6,6 +6,7 @@
 
 mod content;
 mod crawl;
+mod disk;
 mod egress;
 mod fault;
 mod hostile;

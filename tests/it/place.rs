@@ -24,7 +24,12 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory for the test");
+        Self::on(&std::env::temp_dir())
+    }
+
+    /// Below a directory.
+    pub(crate) fn on(parent: &Path) -> Self {
+        let directory = tempfile::tempdir_in(parent).expect("a directory for the test");
         Self { directory, environment: BTreeMap::new(), n_started: AtomicU32::new(0) }
     }
 
@@ -173,7 +178,7 @@ impl Running {
         rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal to a child");
     }
 
-    /// Sends SIGKILL after the time, unless the process ended by itself before: `None` then means that it was killed.
+    /// Sends SIGKILL after the time. Answers `None` then, else how the process had ended by itself.
     pub(crate) fn kill_after(mut self, time: Duration) -> Option<Ended> {
         let deadline = Instant::now() + time;
         while Instant::now() < deadline {
