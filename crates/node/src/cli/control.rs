@@ -1,5 +1,6 @@
 //! `argiope pause | resume | cancel | retry ID`.
 
+use super::settings::Reach;
 use super::{Context, jobs, run};
 use crate::boot::{self, Running};
 use crate::control::{self, Answer, Request};
@@ -23,6 +24,8 @@ pub(crate) struct Crawling {
     /// Only move the job; the next `crawl` or `resume` works on it.
     #[arg(long)]
     no_crawl: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
 }
 
 /// Pauses a job.
