@@ -4,6 +4,7 @@
 mod boot;
 mod cli;
 mod config;
+mod control;
 mod demo;
 mod errors;
 mod telemetry;

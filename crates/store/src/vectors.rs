@@ -113,7 +113,7 @@ pub enum Side {
 }
 
 /// Which chunks may be found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchFilter {
     /// Only this host.
     pub host: Option<String>,

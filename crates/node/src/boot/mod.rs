@@ -3,12 +3,14 @@
 //! Verbs see [`Stores`] (the three contracts), [`Running`] (a started engine), [`search`] and [`client`].
 
 mod model;
+mod named;
 mod outgoing;
 mod running;
 mod seeds;
 mod stores;
 
 pub(crate) use model::embedder;
+pub(crate) use named::{find_job, unknown_job};
 pub(crate) use outgoing::client;
 pub(crate) use running::{How, Running};
 pub(crate) use seeds::check_seeds;
@@ -21,7 +23,7 @@ use argiope_protocol::{ErrorCode, Timestamp};
 use std::sync::Arc;
 
 /// A question to the index.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Question {
     /// What is asked.
     pub(crate) text: String,
@@ -36,7 +38,8 @@ pub(crate) struct Question {
 }
 
 /// Which sides of the index answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
     /// Words (BM25).
     Lexical,
@@ -47,7 +50,7 @@ pub(crate) enum Mode {
 }
 
 /// One passage that answers.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Found {
     /// Higher is better; comparable inside one answer.
     pub(crate) score: f32,

@@ -2,6 +2,7 @@
 
 use super::{Stores, embedder, outgoing::egress_config};
 use crate::config::Config;
+use crate::control::Server;
 use crate::errors::{CliError, Result};
 use crate::telemetry::{MetricsFile, registry};
 use argiope_actors::metrics::Metrics;
@@ -27,6 +28,7 @@ pub(crate) struct Running {
     pub(crate) stores: Stores,
     engine: Engine,
     events: Receiver<Event>,
+    _control: Option<Server>,
     metrics: Option<(MetricsFile, Arc<Registry>)>,
 }
 
@@ -50,7 +52,10 @@ impl Running {
         if let Some((file, registry)) = metrics.clone() {
             drop(tokio::spawn(async move { keep_metrics(&file, &registry).await }));
         }
-        Ok(Self { stores, engine, events, metrics })
+        let control = Server::start(config, &stores)
+            .inspect_err(|error| tracing::warn!(%error, "other commands cannot reach this crawl"))
+            .ok();
+        Ok(Self { stores, engine, events, _control: control, metrics })
     }
 
     /// Hands in a job.

@@ -1,7 +1,9 @@
 //! `argiope pause | resume | cancel | retry ID`.
 
+use super::settings::Reach;
 use super::{Context, jobs, run};
 use crate::boot::{self, Running};
+use crate::control::{self, Answer, Request};
 use crate::errors::{CliError, Result};
 use argiope_protocol::{ErrorCode, JobState};
 use clap::Args;
@@ -22,6 +24,8 @@ pub(crate) struct Crawling {
     /// Only move the job; the next `crawl` or `resume` works on it.
     #[arg(long)]
     no_crawl: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
 }
 
 /// Pauses a job.
@@ -35,8 +39,18 @@ pub(crate) async fn cancel(arguments: Named, context: &Context) -> Result<u8> {
 }
 
 async fn move_to(arguments: Named, context: &Context, state: JobState) -> Result<u8> {
-    let (stores, job) = jobs::open_for(context, &arguments.id).await?;
-    let record = stores.frontier.set_job_state(job.id, state, boot::now()).await?;
+    let request = Request::Move { id: arguments.id.clone(), state };
+    let moved = match control::ask(&context.config.data_dir, &request).await? {
+        Some(Answer::Jobs(jobs)) => jobs.into_iter().next(),
+        _ => None,
+    };
+    let record = match moved {
+        Some(record) => record,
+        None => {
+            let (stores, job) = jobs::open_for(context, &arguments.id).await?;
+            stores.frontier.set_job_state(job.id, state, boot::now()).await?
+        }
+    };
     context.output.text(format!("job {} is {}", record.id, record.state.code()));
     context.output.object(&jobs::to_json(&record));
     if record.state == state { Ok(0) } else { Err(ended(&record.state, &arguments.id)) }

@@ -2,18 +2,14 @@
 
 use super::{Context, output};
 use crate::boot::{self, Stores};
-use crate::errors::{CliError, Result};
-use argiope_protocol::{ErrorCode, Timestamp};
-use argiope_store::FrontierStore;
+use crate::control::{self, Answer, Request};
+use crate::errors::Result;
+use argiope_protocol::Timestamp;
 use argiope_store::frontier::JobRecord;
 
 /// Lists all jobs, oldest first.
 pub(crate) async fn run(context: &Context) -> Result<u8> {
-    let jobs = if boot::has_data(&context.config) {
-        Stores::open(&context.config).await?.frontier.jobs().await?
-    } else {
-        Vec::new()
-    };
+    let jobs = all(context).await?;
     let mut rows = vec![
         ["JOB", "STATE", "CREATED", "STORED", "UNCHANGED", "SKIPPED", "FAILED", "OPEN", "SEED"]
             .map(str::to_owned)
@@ -35,6 +31,17 @@ pub(crate) async fn run(context: &Context) -> Result<u8> {
         context.output.text(output::table(&rows));
     }
     Ok(0)
+}
+
+/// All jobs, from the crawl that holds the directory when there is one.
+async fn all(context: &Context) -> Result<Vec<JobRecord>> {
+    if !boot::has_data(&context.config) {
+        return Ok(Vec::new());
+    }
+    if let Some(Answer::Jobs(jobs)) = control::ask(&context.config.data_dir, &Request::Jobs).await? {
+        return Ok(jobs);
+    }
+    Ok(Stores::open(&context.config).await?.frontier.jobs().await?)
 }
 
 /// A job as one object.
@@ -65,36 +72,13 @@ pub(crate) fn time(at: Timestamp) -> String {
         .map_or_else(|_| "-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// The job with this id, or whose id begins so; `last` is the newest one.
-///
-/// # Errors
-/// `AR0005` when there is none, or more than one.
-pub(crate) async fn find(frontier: &dyn FrontierStore, text: &str) -> Result<JobRecord> {
-    let mut jobs = frontier.jobs().await?;
-    let wanted = text.to_ascii_lowercase();
-    if wanted == "last" {
-        return jobs.pop().ok_or_else(|| unknown(text));
-    }
-    jobs.retain(|job| !wanted.is_empty() && job.id.to_string().starts_with(&wanted));
-    match jobs.len() {
-        0 => Err(unknown(text)),
-        1 => jobs.pop().ok_or_else(|| unknown(text)),
-        n_jobs => Err(CliError::new(ErrorCode::UnknownJob, format!("{n_jobs} jobs begin with {text:?}"))
-            .advise("give more characters of the id; `argiope jobs` lists them")),
-    }
-}
-
 /// Opens the stores of a data directory that must have jobs.
 pub(crate) async fn open_for(context: &Context, text: &str) -> Result<(Stores, JobRecord)> {
     if !boot::has_data(&context.config) {
         let place = context.config.data_dir.display();
-        return Err(unknown(text).because(format!("nothing was crawled into {place} yet")));
+        return Err(boot::unknown_job(text).because(format!("nothing was crawled into {place} yet")));
     }
     let stores = Stores::open(&context.config).await?;
-    let job = find(stores.frontier.as_ref(), text).await?;
+    let job = boot::find_job(stores.frontier.as_ref(), text).await?;
     Ok((stores, job))
-}
-
-fn unknown(text: &str) -> CliError {
-    CliError::new(ErrorCode::UnknownJob, format!("there is no job {text:?}"))
 }

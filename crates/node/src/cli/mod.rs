@@ -93,7 +93,7 @@ enum Verb {
     Check(check::Arguments),
     /// Compare frontier, pages and index; remove strays.
     Verify(verify::Arguments),
-    /// Measure search quality: nDCG@10, recall@10, hit@5.
+    /// Measure search quality: nDCG@10, recall@100, hit@5, MRR.
     Eval(eval::Arguments),
     /// Serve argiope's own documentation on loopback, crawl it and ask three questions.
     Demo(demo::Arguments),
@@ -129,6 +129,7 @@ impl Cli {
         set("log.level", "--log-level", &self.shared.log_level);
         match &self.verb {
             Verb::Crawl(arguments) => arguments.settings.add_to(&mut layer),
+            Verb::Resume(arguments) | Verb::Retry(arguments) => arguments.reach.add_to(&mut layer),
             Verb::Check(arguments) => arguments.add_to(&mut layer),
             Verb::Config(arguments) => arguments.settings.add_to(&mut layer),
             _ => {}
