@@ -65,7 +65,7 @@ pub struct PageRecord {
     pub key: PageKey,
     /// Whose it is.
     pub tenant: TenantId,
-    /// The job that stored or last confirmed it.
+    /// The job that stored this content; a later job that finds it unchanged leaves it.
     pub job: JobId,
     /// Its URL.
     pub url: CanonicalUrl,

@@ -179,7 +179,6 @@ pub(crate) fn confirmed(record: PageRecord, work: &Work, response: &FetchRespons
     let validators =
         if response.validators.is_empty() { record.validators.clone() } else { response.validators.clone() };
     PageRecord {
-        job: lease.job,
         seq: lease.token.fence(),
         validators,
         fetch: FetchFacts {

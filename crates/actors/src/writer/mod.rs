@@ -70,8 +70,10 @@ impl Writer {
                 Ok(fate)
             }
             WriteKind::Touch(record) => {
+                // Stored by this very job, whose settling was lost with the process: the job found nothing unchanged.
+                let is_own = record.job == work.lease().job;
                 self.touch(*record).await?;
-                Ok(Fate::Unchanged)
+                Ok(if is_own { Fate::Stored } else { Fate::Unchanged })
             }
             WriteKind::Remove(reason) => {
                 self.remove(work).await?;
