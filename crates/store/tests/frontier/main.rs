@@ -55,6 +55,7 @@ macro_rules! conforms {
 conforms!(
     an_old_epoch_is_fenced,
     a_gate_holds_back_the_next_lease,
+    without_a_delay_the_window_spaces_nothing,
     a_lease_lost_with_its_process_costs_no_attempt,
     tenants_and_then_jobs_take_turns,
     the_page_limit_holds_and_rejects_are_counted,

@@ -61,6 +61,19 @@ pub async fn a_gate_holds_back_the_next_lease(factory: &dyn FrontierFactory) {
     assert_eq!(lease(6_000).await, LeaseAnswer::Busy);
 }
 
+/// Without a delay no spacing is promised: the start window must not become one.
+pub async fn without_a_delay_the_window_spaces_nothing(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let claim = claim(&*store, at(0)).await;
+    store.create_job(job_id(0), &spec("default", 10), at(0)).await.expect("made");
+    let offer = (0..2).map(|path| link(url(0, path))).collect();
+    store.admit(&claim, job_id(0), offer, RejectTally::default(), at(0)).await.expect("admitted");
+    let mut wanted = request(0, 2);
+    (wanted.window, wanted.delay) = (Duration::from_millis(250), Duration::ZERO);
+    granted(store.lease(&claim, &wanted, at(0)).await.expect("answered"));
+    granted(store.lease(&claim, &wanted, at(0)).await.expect("answered"));
+}
+
 /// A page that kills its process is tried 20 times and no more; one that only runs out keeps its attempts.
 pub async fn a_lease_lost_with_its_process_costs_no_attempt(factory: &dyn FrontierFactory) {
     let mut store = factory.open(at(0)).await;
