@@ -17,9 +17,8 @@ const N_SKIPPED: u64 = 3 + 3 + 3 + 1;
 #[test]
 fn crawl_stores_every_page_of_a_site_once() {
     let content = |n| Generated::new(n, N_PAGES, SEED);
-    let builder = (0..N_HOSTS).fold(Site::builder(), |builder, n| {
-        builder.host(&format!("h{n}.test"), content(n), Behaviour::default())
-    });
+    let builder = (0..N_HOSTS)
+        .fold(Site::builder(), |builder, n| builder.host(&format!("h{n}.test"), content(n), Behaviour::default()));
     let origin = Origin::start(builder);
     let place = Place::new();
 

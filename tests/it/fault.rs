@@ -78,12 +78,20 @@ fn fault_kill_nine_loses_and_doubles_nothing() {
     assert_eq!(pages.len(), n_all);
     let summary = place.verify();
     let n_chunks: u64 = pages.values().filter_map(|page| page["chunks"].as_u64()).sum();
-    assert_eq!((&summary["pages"], &summary["heads"], &summary["chunks"]), (&n_all.into(), &n_all.into(), &n_chunks.into()));
+    assert_eq!(
+        (&summary["pages"], &summary["heads"], &summary["chunks"]),
+        (&n_all.into(), &n_all.into(), &n_chunks.into())
+    );
     assert!(toll.n_kills >= form.n_kills / 2, "the crawl ended after {} kills only", toll.n_kills);
     assert!(n_again <= toll.n_in_flight, "{n_again} requests repeated, {} leases were out", toll.n_in_flight);
     let delay = Duration::from_secs_f64(form.delay.parse().expect("seconds"));
     let violations = origin.violations(delay, 1);
-    assert!(violations.is_empty(), "{} violations in {} requests: {violations:#?}", violations.len(), origin.log().len());
+    assert!(
+        violations.is_empty(),
+        "{} violations in {} requests: {violations:#?}",
+        violations.len(),
+        origin.log().len()
+    );
 }
 
 /// Starts the same command again and again, kills it each time, and looks at the ledger in between.

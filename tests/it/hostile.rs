@@ -43,6 +43,7 @@ fn judge(case: &Case, origin: &Origin, ends: &BTreeMap<String, String>, rejected
         other => seen == other.code(),
     };
     let expected: Vec<&str> = case.outcomes.iter().map(|outcome| outcome.code()).collect();
-    (!case.outcomes.iter().any(is_as_told))
-        .then(|| format!("{} ({}): {seen}, expected {}; rejected: {rejected}", case.path, case.what, expected.join(" or ")))
+    (!case.outcomes.iter().any(is_as_told)).then(|| {
+        format!("{} ({}): {seen}, expected {}; rejected: {rejected}", case.path, case.what, expected.join(" or "))
+    })
 }

@@ -123,7 +123,8 @@ impl Place {
     pub(crate) fn search(&self, word: &str) -> Vec<String> {
         let ended = self.run(&["search", word, "--mode", "lexical"]);
         assert_eq!(ended.status, Some(0), "{ended:?}");
-        let url = |hit: &Value| hit["url"].as_str().unwrap_or_default().split('#').next().unwrap_or_default().to_owned();
+        let url =
+            |hit: &Value| hit["url"].as_str().unwrap_or_default().split('#').next().unwrap_or_default().to_owned();
         let mut seen = BTreeSet::new();
         ended.events("hit").map(url).filter(|url| seen.insert(url.clone())).collect()
     }

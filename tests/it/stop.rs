@@ -2,9 +2,9 @@
 
 use crate::origin::Origin;
 use crate::place::{PATIENCE, Place, check_balance};
+use argiope_testkit::Behaviour;
 use argiope_testkit::Site;
 use argiope_testkit::site::Generated;
-use argiope_testkit::Behaviour;
 use std::time::Duration;
 
 const N_PAGES: usize = 20;
