@@ -79,7 +79,7 @@ pub struct LeaseRequest {
     pub host: Host,
     /// How long the holder may keep it.
     pub visibility: Duration,
-    /// Time that must pass between starts: the gate becomes `now + window + delay`.
+    /// Time that must pass between starts: the gate becomes `now + window + delay`, and stays at `now` when zero.
     pub delay: Duration,
     /// The start window `W`.
     pub window: Duration,

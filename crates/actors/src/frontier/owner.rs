@@ -202,12 +202,10 @@ impl Frontier {
     }
 
     pub(crate) async fn lease(&self, request: &LeaseRequest) -> Result<LeaseAnswer> {
-        let request = LeaseRequest { window: spacing(request.window, request.delay), ..request.clone() };
-        self.inner.store.lease(&self.owned_by_host(&request.host)?.claim, &request, now()).await
+        self.inner.store.lease(&self.owned_by_host(&request.host)?.claim, request, now()).await
     }
 
     pub(crate) async fn start(&self, host: &Host, window: Duration, delay: Duration) -> Result<StartAnswer> {
-        let window = spacing(window, delay);
         self.inner.store.start(&self.owned_by_host(host)?.claim, host, window, delay, now()).await
     }
 
@@ -236,10 +234,4 @@ impl Frontier {
     pub(crate) fn store(&self) -> &Arc<dyn FrontierStore> {
         &self.inner.store
     }
-}
-
-/// What a start window adds to the time between two starts: one start may come at its window's end and the next at
-/// once. Without a delay nothing is to be kept apart; the window would only hold a host to one start in each.
-const fn spacing(window: Duration, delay: Duration) -> Duration {
-    if delay.is_zero() { Duration::ZERO } else { window }
 }

@@ -38,8 +38,16 @@ const HTML_SIGNATURES: &[&str] = &[
 
 /// Beginnings of files that are called HTML by mistake and are none (MIME Sniffing §6.1, §6.4, §7.1). Bytes that text
 /// does not hold are no sign here: a page with a stray NUL is one.
-const FOREIGN_SIGNATURES: &[&[u8]] =
-    &[b"%PDF-", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"\xff\xd8\xff", b"PK\x03\x04", b"\x1f\x8b\x08", b"Rar!\x1a\x07"];
+const FOREIGN_SIGNATURES: &[&[u8]] = &[
+    b"%PDF-",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF87a",
+    b"GIF89a",
+    b"\xff\xd8\xff",
+    b"PK\x03\x04",
+    b"\x1f\x8b\x08",
+    b"Rar!\x1a\x07",
+];
 
 /// Whether the body is HTML.
 #[must_use]

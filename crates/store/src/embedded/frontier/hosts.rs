@@ -64,9 +64,11 @@ impl HostRow {
         self.gate.max(self.blocked_until)
     }
 
-    /// Moves the gate for a start that may happen until `now + window`.
+    /// Moves the gate for a start that may happen until `now + window`. Without a delay no spacing is promised, so
+    /// the window must not become one: it would hold a host to `1 / window` starts a second.
     pub(super) fn start(&mut self, window: Duration, delay: Duration, now: Timestamp) {
-        self.gate = self.gate.max(now.after(window).after(delay));
+        let latest_start = if delay.is_zero() { now } else { now.after(window) };
+        self.gate = self.gate.max(latest_start.after(delay));
         self.delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
     }
 }

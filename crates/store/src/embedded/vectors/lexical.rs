@@ -101,13 +101,27 @@ impl Lexical {
             Some(code) => vec![language_of(Some(code))],
             None => self.stored.read().unwrap_or_else(PoisonError::into_inner).clone(),
         };
-        let mut weights = BTreeMap::new();
-        for language in languages {
-            let vector = self.model(language)?.embed_query(text);
-            weights.extend(vector.indices.into_iter().zip(vector.values));
+        let mut weights = self.weigh(text, &languages, true)?;
+        if weights.is_empty() {
+            weights = self.weigh(text, &languages, false)?;
         }
         let (indices, values) = weights.into_iter().take(MAX_QUERY_WORDS).unzip();
         Ok(SparseVector { indices, values })
+    }
+
+    /// The words of a question in each language. A word that one of the languages stops is asked in none: the few
+    /// chunks of another language are the only ones that keep it, so it would seem rare and outweigh all others.
+    fn weigh(&self, text: &str, languages: &[&'static str], stop: bool) -> Result<BTreeMap<u32, f32>> {
+        let models = languages.iter().map(|language| self.model(language)).collect::<Result<Vec<_>>>()?;
+        let mut weights = BTreeMap::new();
+        for word in text.split_whitespace().take(MAX_QUERY_WORDS) {
+            let vectors: Vec<_> = models.iter().map(|model| model.embed_query(word)).collect();
+            if stop && vectors.iter().any(|vector| vector.indices.is_empty()) {
+                continue;
+            }
+            weights.extend(vectors.into_iter().flat_map(|vector| vector.indices.into_iter().zip(vector.values)));
+        }
+        Ok(weights)
     }
 
     fn model(&self, language: &'static str) -> Result<Arc<EdgeBm25>> {
@@ -158,6 +172,16 @@ mod tests {
         assert_eq!(english, lexical.embed_query("run", Some("en")).unwrap());
         lexical.note_stored(Some("de"));
         assert_eq!(lexical.embed_query("running", None).unwrap().indices.len(), 2);
+    }
+
+    #[test]
+    fn a_stop_word_of_one_stored_language_is_asked_in_none() {
+        let lexical = Lexical::try_new(120.0).unwrap();
+        lexical.note_stored(Some("en"));
+        lexical.note_stored(Some("de"));
+        let words = |text: &str| lexical.embed_query(text, None).unwrap().indices.len();
+        assert_eq!(words("to the server"), words("server"));
+        assert!(words("to the") > 0, "nothing but stop words is still a question");
     }
 
     #[test]
