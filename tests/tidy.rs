@@ -172,14 +172,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("node", &["protocol", "content", "egress", "store", "actors"]),
 ];
 
-/// Arrows of one manifest. Dependencies of tests may point anywhere downwards too, so they are not exempt.
+/// Arrows of one manifest. Dependencies of tests may point anywhere downwards too, so they are not exempt; beside
+/// that they may name the test kit.
 fn arrows(name: &str, manifest: &str) -> Offences {
     let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
         return vec![format!("crates/{name}: not in the graph of tests/tidy.rs")];
     };
-    let named = manifest.lines().filter_map(|line| line.trim().strip_prefix("argiope-"));
-    let named = named.map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default());
-    let wrong = named.filter(|dependency| !allowed.contains(dependency));
+    fn named(part: &str) -> impl Iterator<Item = &str> {
+        let ours = part.lines().filter_map(|line| line.trim().strip_prefix("argiope-"));
+        ours.map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default())
+    }
+    let (ships, tests) = manifest.split_once("[dev-dependencies]").unwrap_or((manifest, ""));
+    let all = named(ships).chain(named(tests).filter(|dependency| *dependency != "testkit"));
+    let wrong = all.filter(|dependency| !allowed.contains(dependency));
     wrong.map(|dependency| format!("crates/{name}/Cargo.toml: {name} may not depend on {dependency}")).collect()
 }
 
@@ -330,6 +335,8 @@ fn crates_depend_in_one_direction() {
     assert_eq!(arrows("store", upwards), ["crates/store/Cargo.toml: store may not depend on actors"]);
     assert_eq!(arrows("content", "argiope-egress = { path = \"../egress\" }").len(), 1);
     assert_eq!(arrows("new", "").len(), 1);
+    assert_eq!(arrows("node", "[dependencies]\nargiope-testkit.workspace = true\n[dev-dependencies]\n").len(), 1);
+    report(arrows("node", "[dev-dependencies]\nargiope-testkit.workspace = true\n"));
     report(arrows("actors", "argiope-store.workspace = true\nserde.workspace = true\n"));
 
     let crates = root().join("crates");

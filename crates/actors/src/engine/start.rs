@@ -18,7 +18,7 @@ use argiope_protocol::{JobState, ShardId};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use ractor::{Actor, call_t};
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -202,12 +202,17 @@ impl Engine {
             offered: Arc::default(),
         };
         let n_active = Arc::new(AtomicUsize::new(0));
-        let starts = ShardId::all().map(|shard| {
+        // At once, so that the store makes few commits of them: the supervisor starts one child after the other.
+        let claims = ShardId::all().map(|shard| self.frontier.claim(shard, &config.node, config.claim_ttl));
+        let claims = futures_util::future::try_join_all(claims).await?;
+        let starts = ShardId::all().zip(claims).map(|(shard, claim)| {
             let (context, n_active, node) = (context.clone(), Arc::clone(&n_active), config.node.clone());
             let (ttl, max_active) = (config.claim_ttl, config.max_active_domains);
+            let first_claim = Mutex::new(Some(claim));
             let starter: Starter = Box::new(move |supervisor| {
                 let (context, n_active, node) = (context.clone(), Arc::clone(&n_active), node.clone());
-                let arguments = ShardArguments { shard, node, ttl, context, n_active, max_active };
+                let first_claim = first_claim.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let arguments = ShardArguments { shard, node, ttl, first_claim, context, n_active, max_active };
                 Box::pin(async move {
                     let (actor, _) = Actor::spawn_linked(None, ShardActor, arguments, supervisor).await?;
                     Ok(actor.get_cell())
@@ -215,7 +220,9 @@ impl Engine {
             });
             self.start_child(Child { name: "shard", starter, watched: None, may_end: false })
         });
-        futures_util::future::try_join_all(starts).await.map(drop)
+        futures_util::future::try_join_all(starts).await?;
+        self.frontier.reload_all();
+        Ok(())
     }
 
     pub(super) async fn start_child(&self, child: Child) -> Result<(), EngineError> {

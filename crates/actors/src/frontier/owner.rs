@@ -4,7 +4,9 @@ use super::shard::ShardMessage;
 use crate::event::Event;
 use crate::metrics::Metrics;
 use crate::support::now;
-use argiope_protocol::{Candidate, Claim, Fate, Host, JobId, Lease, Origin, PageKey, ShardId, Timestamp};
+use argiope_protocol::{
+    Candidate, Claim, Epoch, Fate, Host, JobId, Lease, NodeName, Origin, PageKey, ShardId, Timestamp,
+};
 use argiope_store::frontier::{
     AdmitReport, LeaseAnswer, LeaseRequest, RejectTally, RobotsRecord, SettleAnswer, StartAnswer,
 };
@@ -60,6 +62,22 @@ impl Frontier {
     pub(crate) fn tell(&self, event: Event) {
         // Nobody listening is no error.
         let _ = self.inner.events.send(event);
+    }
+
+    /// Claims a shard for this node.
+    ///
+    /// # Errors
+    /// `Fenced` when another node holds it; else as the store.
+    pub(crate) async fn claim(&self, shard: ShardId, node: &NodeName, ttl: Duration) -> Result<Claim> {
+        let claim = self.inner.store.claim(shard, node, ttl, Epoch::default(), now()).await?;
+        claim.ok_or(Error::Fenced(shard))
+    }
+
+    /// Tells all shards to look into the store: every one has an owner now, so that links find theirs.
+    pub(crate) fn reload_all(&self) {
+        for owned in self.inner.owned.read().unwrap_or_else(PoisonError::into_inner).values() {
+            drop(owned.actor.send_message(ShardMessage::Reload));
+        }
     }
 
     /// The shard is ours under this claim.

@@ -4,7 +4,7 @@ use super::domain::{DomainActor, DomainArguments, DomainMessage};
 use super::shard_core::{Core, Effect, Event};
 use super::turn::TurnContext;
 use crate::support::now;
-use argiope_protocol::{Claim, Domain, Epoch, Host, NodeName, ShardId, Timestamp};
+use argiope_protocol::{Claim, Domain, Host, NodeName, ShardId, Timestamp};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +45,9 @@ pub struct ShardArguments {
     pub node: NodeName,
     /// How long its claim holds.
     pub ttl: Duration,
+    /// The claim of the engine's start, which tells all shards to read their hosts once each has an owner. An actor
+    /// that is started again has none: it claims anew and reads at once.
+    pub first_claim: Option<Claim>,
     /// What its domains' turns need.
     pub context: TurnContext,
     /// Domains active on this node, over all shards.
@@ -73,13 +76,15 @@ impl Actor for ShardActor {
         myself: ActorRef<ShardMessage>,
         arguments: ShardArguments,
     ) -> Result<State, ActorProcessingErr> {
-        let store = Arc::clone(arguments.context.frontier.store());
-        let claim = store
-            .claim(arguments.shard, &arguments.node, arguments.ttl, Epoch::default(), now())
-            .await?
-            .ok_or_else(|| format!("shard {} belongs to another node", arguments.shard))?;
-        arguments.context.frontier.own(claim.clone(), myself.clone());
-        drop(myself.send_message(ShardMessage::Reload));
+        let frontier = &arguments.context.frontier;
+        let claim = match arguments.first_claim.clone() {
+            Some(claim) => claim,
+            None => {
+                drop(myself.send_message(ShardMessage::Reload));
+                frontier.claim(arguments.shard, &arguments.node, arguments.ttl).await?
+            }
+        };
+        frontier.own(claim.clone(), myself.clone());
         drop(myself.send_after(arguments.ttl / 3, || ShardMessage::Renew));
         Ok(State {
             arguments,
