@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// Words of classes and ids that name furniture. They only count together with the numbers in [`is_furniture`].
 static FURNITURE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?i-u)(?:^|[ _-])(?:nav(?:bar|header|footer|igation|path|links?)?|breadcrumbs?|side-?bar\w*|menu|toc|table-?of-?contents|contents|footer|header|page-?nav\w*|pagination|pager|prev|next|search\w*|skip\w*|related|share\w*|social|cookie\w*|banner|promo\w*|newsletter|feedback|edit(?:-this)?-page|edit-?on-?\w+|copy\w*|toplang|bottomlang|quickview|docnav|sphinxsidebar|out-of-band|theme-(?:toggle|switch\w*|picker|menu)|version-?\w*|last-updated|headertitle-?nav|tablist|top)(?:$|[ _-])",
+        r"(?i-u)(?:^|[ _-])(?:nav(?:bar|header|footer|igation|path|links?)?|breadcrumbs?|side-?bar\w*|menu|toc|table-?of-?contents|contents|footer|header|page-?nav\w*|pagination|pager|prev|next|search\w*|skip\w*|related|share\w*|social|cookie\w*|banner|promo\w*|newsletter|feedback|edit(?:-this)?-page|edit-?on-?\w+|copy\w*|toplang|bottomlang|quickview|docnav|sphinxsidebar|out-of-band|theme-(?:toggle|switch\w*|picker|menu)|versions?|version-?(?:menu|switch\w*|select\w*|picker|list|dropdown|warning|banner)|last-updated|headertitle-?nav|tablist|top)(?:$|[ _-])",
     )
     .expect("the expression is a constant that the tests compile")
 });
@@ -62,6 +62,8 @@ const NAVIGATION_CLASSES: &[&str] = &[
 ];
 /// Most text of such a part.
 const MAX_NAVIGATION: u32 = 1000;
+/// Links from which a part that holds little else is a menu.
+const MENU_LINKS: u32 = 8;
 /// Classes of parts that only screen readers or scripts use.
 const UNSEEN_CLASSES: &[&str] = &[
     "sr-only",
@@ -174,7 +176,7 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
     match tag {
         Tag::Nav => return true,
         Tag::Footer => return dom.tag(dom.parent(at)) != Tag::Blockquote,
-        Tag::Header => return count.n_headings == 0,
+        Tag::Header => return count.n_headings == 0 || (density > 0.6 && count.n_links >= MENU_LINKS),
         Tag::Aside => {
             return (density > 0.3 || count.text < 40)
                 && !dom.has_class(at, &["admonition", "note", "footnote", "callout", "footnote-list"]);
@@ -217,7 +219,7 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
     // Link lists without prose, outside a container: side bars.
     !in_container
         && matches!(tag, Tag::Ul | Tag::Ol | Tag::Div | Tag::Section | Tag::Table)
-        && count.n_links >= 8
+        && count.n_links >= MENU_LINKS
         && density > 0.85
 }
 
