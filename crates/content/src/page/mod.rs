@@ -258,7 +258,7 @@ fn fill_from_tree(page: &mut ParsedPage, input: &PageInput<'_>, html: &str) {
             .unwrap_or_default();
     }
     if page.language.is_none() {
-        page.language = language::detect(&page.markdown);
+        page.language = crate::model::language::detect(&page.markdown).map(str::to_owned);
     }
 }
 
