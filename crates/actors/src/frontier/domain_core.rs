@@ -67,6 +67,8 @@ pub(super) enum Effect {
 struct HostState {
     has_work: bool,
     is_in_turn: bool,
+    /// Something came in since the turn began: what the turn saw of the queue is out of date.
+    is_outdated: bool,
     n_requests: u16,
     n_failures: u32,
     due: Timestamp,
@@ -85,6 +87,7 @@ impl Core {
             Event::Ready(host) => {
                 let state = self.hosts.entry(host).or_default();
                 state.has_work = true;
+                state.is_outdated = state.is_in_turn;
                 state.due = state.due.min(now);
             }
             Event::TurnEnded(host, turn) => self.hosts.entry(host).or_default().end_turn(turn, now),
@@ -126,6 +129,7 @@ impl HostState {
     fn end_turn(&mut self, turn: Turn, now: Timestamp) {
         self.is_in_turn = false;
         match turn {
+            _ if std::mem::take(&mut self.is_outdated) => self.due = now,
             Turn::Dispatched | Turn::Again => self.due = now,
             Turn::NotBefore(at) => self.due = at,
             Turn::Busy => self.due = now.after(BUSY_PAUSE),
@@ -187,6 +191,17 @@ mod tests {
         core.on(Event::SlotTaken(a.clone()), 1, at(0));
         assert_eq!(core.on(Event::SlotFreed(a.clone(), Health::Fine), 1, at(1)), []);
         assert_eq!(core.on(Event::TurnEnded(a.clone(), Turn::Dispatched), 1, at(2)), [Effect::TakeTurn(a)]);
+    }
+
+    #[test]
+    fn what_comes_in_during_a_turn_gets_another_turn() {
+        for turn in [Turn::Empty, Turn::NotBefore(at(9_000))] {
+            let a = host("a.example");
+            let mut core = Core::default();
+            core.on(Event::Ready(a.clone()), 1, at(0));
+            core.on(Event::Ready(a.clone()), 1, at(1));
+            assert_eq!(core.on(Event::TurnEnded(a.clone(), turn), 1, at(2)), [Effect::TakeTurn(a)], "{turn:?}");
+        }
     }
 
     #[test]
