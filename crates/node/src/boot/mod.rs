@@ -9,6 +9,7 @@ mod running;
 mod seeds;
 mod stores;
 
+pub(crate) use argiope_actors::support::now;
 pub(crate) use model::embedder;
 pub(crate) use named::{find_job, unknown_job};
 pub(crate) use outgoing::client;
@@ -19,7 +20,7 @@ pub(crate) use stores::Stores;
 use crate::config::Config;
 use crate::errors::{CliError, Result};
 use argiope_actors::query::{Query, SearchHit, SearchRequest};
-use argiope_protocol::{ErrorCode, Timestamp};
+use argiope_protocol::ErrorCode;
 use std::sync::Arc;
 
 /// A question to the index.
@@ -74,11 +75,6 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
         .thread_name("argiope")
         .build()
         .map_err(|error| CliError::new(ErrorCode::Internal, "the runtime does not start").because(error))
-}
-
-/// Wall-clock time.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_millis(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default())
 }
 
 /// Whether something was ever stored in the configured data directory.
