@@ -15,6 +15,8 @@ mod namespace;
 mod origin;
 mod place;
 mod polite;
+mod proxy;
 mod recrawl;
 mod robots;
+mod sabotage;
 mod stop;

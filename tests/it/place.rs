@@ -18,6 +18,7 @@ pub(crate) const CONTACT: &str = "tests@argiope.example";
 /// A data directory, what the processes in it print, and their environment.
 pub(crate) struct Place {
     directory: tempfile::TempDir,
+    program: PathBuf,
     environment: BTreeMap<String, String>,
     n_started: AtomicU32,
 }
@@ -30,7 +31,14 @@ impl Place {
     /// Below a directory.
     pub(crate) fn on(parent: &Path) -> Self {
         let directory = tempfile::tempdir_in(parent).expect("a directory for the test");
-        Self { directory, environment: BTreeMap::new(), n_started: AtomicU32::new(0) }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_argiope"));
+        Self { directory, program, environment: BTreeMap::new(), n_started: AtomicU32::new(0) }
+    }
+
+    /// With another build of `argiope`.
+    pub(crate) fn with_program(mut self, program: &Path) -> Self {
+        program.clone_into(&mut self.program);
+        self
     }
 
     /// With a configuration key set by its environment variable.
@@ -52,7 +60,7 @@ impl Place {
         let number = self.n_started.fetch_add(1, Ordering::Relaxed);
         let [out, err] = ["out", "err"].map(|kind| self.path(&format!("{number}.{kind}")));
         let file = |path: &Path| Stdio::from(std::fs::File::create(path).expect("an output file"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_argiope"));
+        let mut command = Command::new(&self.program);
         command.env_clear().env("HOME", self.directory.path()).envs(&self.environment);
         command.arg("--json").arg("--data-dir").arg(self.data_dir()).args(words);
         let child = command.stdin(Stdio::null()).stdout(file(&out)).stderr(file(&err)).spawn().expect("argiope starts");

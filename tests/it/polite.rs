@@ -42,7 +42,7 @@ fn politeness_holds_and_the_checker_sees_a_violation() {
 }
 
 #[test]
-fn the_checker_catches_a_crawl_without_a_gate() {
+fn the_checker_sees_a_crawl_without_delays() {
     let (origin, place) = (origin(), Place::new());
     place.crawl(&origin.seeds(), &["--delay", "0", "--per-host", "8"]).check_ledger(0, [24, 0, 30, 0]);
     let n_violations = origin.violations(Duration::from_millis(300), 1).len();

@@ -7,6 +7,8 @@ mod config;
 mod control;
 mod demo;
 mod errors;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod telemetry;
 
 use argiope_protocol::ErrorCode;
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error, is_json),
     };
+    #[cfg(feature = "sabotage")]
+    sabotage::arm();
     match cli.run() {
         Ok(status) => ExitCode::from(status),
         Err(error) => report(&error, is_json),

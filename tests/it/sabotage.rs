@@ -1,0 +1,132 @@
+//! Builds argiope with faults that can be armed (`crates/protocol/src/sabotage.rs`) and shows that the politeness checker
+//! catches each of them, while the sound build passes the same check on the same site.
+
+use crate::content::Answers;
+use crate::origin::TOLERANCE;
+use crate::place::{PATIENCE, Place};
+use crate::proxy::SlowProxy;
+use argiope_testkit::http::Request;
+use argiope_testkit::site::{Content, Generated};
+use argiope_testkit::{Behaviour, Site, SiteBuilder};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+/// Variables that cargo and nextest set for a test, by their beginning.
+const RUNNERS: [&str; 7] = [
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_EXE_",
+    "CARGO_CRATE_",
+    "CARGO_TARGET_TMPDIR",
+    "NEXTEST",
+    "LD_LIBRARY_PATH",
+];
+
+/// The programs of a sabotaged build.
+struct Build {
+    argiope: PathBuf,
+    checker: PathBuf,
+}
+
+impl Build {
+    /// Compiles only our own crates again: what is compiled lies beside that of the sound build, whose dependencies are
+    /// used. The finished programs go elsewhere, so that nobody finds a sabotaged one where a sound one belongs.
+    fn make() -> Self {
+        let sound = Path::new(env!("CARGO_BIN_EXE_argiope"));
+        let profile = sound.parent().expect("programs lie in the profile's directory");
+        let build_dir = profile.parent().expect("which lies in the target directory");
+        let target_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sabotage");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_BUILD_BUILD_DIR", build_dir);
+        // What the test runner says about this package is no news about others: a build script that watches such a
+        // variable (ring's does) would be run again, and with it everything above it, the vector engine too.
+        for (name, _) in std::env::vars_os() {
+            let is_runners = |name: &str| RUNNERS.iter().any(|prefix| name.starts_with(prefix));
+            if name.to_str().is_some_and(is_runners) {
+                cargo.env_remove(name);
+            }
+        }
+        cargo.args(["build", "--workspace", "--features", "argiope/sabotage", "--bin", "argiope"]);
+        cargo.args(["--bin", "politeness-check", "--target-dir"]).arg(&target_dir);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let output = cargo.output().expect("cargo starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let programs = target_dir.join(profile.file_name().expect("a profile's name"));
+        Self { argiope: programs.join("argiope"), checker: programs.join("politeness-check") }
+    }
+
+    /// Crawls a new site, sound or with a fault, and has its log judged by the tool that operators use.
+    fn judge(&self, fault: Option<&str>, site: SiteBuilder, form: &Form) -> Output {
+        let place = Place::new().with("ARGIOPE_EGRESS_PROXY", &form.proxy);
+        let place = match fault {
+            Some(fault) => place.with("ARGIOPE_SABOTAGE", fault).with_program(&self.argiope),
+            None => place,
+        };
+        let log = place.path("access.jsonl");
+        let origin = crate::origin::Origin::start(site.log_file(&log));
+        let per_host = form.per_host.to_string();
+        let words = ["--delay", form.delay, "--per-host", &per_host];
+        let ended = place.start_crawl(&origin.seeds(), &words).wait(PATIENCE);
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert_eq!(ended.stderr.contains("SABOTAGED"), fault.is_some(), "{ended:?}");
+        let tolerance = TOLERANCE.as_millis().to_string();
+        let mut check = Command::new(&self.checker);
+        check.arg(log).args(["--delay", form.delay, "--per-host", &per_host, "--tolerance-ms", &tolerance]);
+        check.output().expect("the checker starts")
+    }
+
+    /// The sabotaged build must be caught, at least so often; the sound one must pass.
+    #[track_caller]
+    fn check(&self, fault: &str, site: impl Fn() -> SiteBuilder, form: &Form, n_expected: usize) {
+        let n_violations = |output: &Output| {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            println!("{}", text.lines().last().unwrap_or_default());
+            text.lines().count() - 1
+        };
+        let sound = self.judge(None, site(), form);
+        assert_eq!((sound.status.code(), n_violations(&sound)), (Some(0), 0), "sound build: {sound:?}");
+        let broken = self.judge(Some(fault), site(), form);
+        assert_eq!(broken.status.code(), Some(1), "without {fault}: {broken:?}");
+        assert!(n_violations(&broken) >= n_expected, "without {fault}: {broken:?}");
+    }
+}
+
+/// How the site is crawled.
+struct Form {
+    delay: &'static str,
+    per_host: u16,
+    proxy: String,
+}
+
+#[test]
+fn heavy_the_checker_catches_a_build_without_a_gate() {
+    let site = || {
+        (0..20).fold(Site::builder(), |builder, n| {
+            builder.host(&format!("h{n}.test"), Generated::new(n, 6, 4), Behaviour::default())
+        })
+    };
+    let form = Form { delay: "0.3", per_host: 1, proxy: String::new() };
+    // 18 requests to each of 20 hosts, of which all but the first come too soon.
+    Build::make().check("gate", site, &form, 100);
+}
+
+#[test]
+fn heavy_the_checker_catches_a_build_without_a_start_window() {
+    // Every request needs a connection, and every other connection takes longer than the start window lasts: without
+    // the window its request starts in the middle of the time that belongs to the one leased after it.
+    let site = || {
+        let generated = Generated::new(0, 10, 4);
+        let content = Answers(move |request: &Request, hosts: &_| {
+            let mut answer = generated.answer(request, hosts);
+            answer.headers.push(("connection".to_owned(), "close".to_owned()));
+            answer
+        });
+        Site::builder().host("h0.test", content, Behaviour::default())
+    };
+    let proxy = SlowProxy::start(Duration::from_millis(700));
+    let form = Form { delay: "0.3", per_host: 4, proxy: proxy.url() };
+    Build::make().check("window", site, &form, 3);
+}
