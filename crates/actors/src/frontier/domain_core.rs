@@ -162,15 +162,7 @@ impl HostState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use argiope_protocol::CanonicalUrl;
-
-    fn host(name: &str) -> Host {
-        CanonicalUrl::parse(&format!("http://{name}/")).expect("valid").host()
-    }
-
-    fn at(millis: u64) -> Timestamp {
-        Timestamp::from_millis(millis)
-    }
+    use crate::frontier::testing::{at, host};
 
     #[test]
     fn one_turn_and_one_request_at_a_time() {

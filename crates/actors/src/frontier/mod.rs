@@ -12,6 +12,8 @@ mod robots;
 mod shard;
 mod shard_core;
 mod slot;
+#[cfg(test)]
+mod testing;
 mod turn;
 mod window;
 

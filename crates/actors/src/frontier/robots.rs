@@ -4,7 +4,7 @@
 
 use super::owner::Frontier;
 use super::slot::Health;
-use super::window::LeaseWindow;
+use super::window::{LeaseWindow, wait_for_start};
 use crate::support::now;
 use argiope_content::robots::{MAX_ROBOTS_BYTES, RobotsRules, StatusMeaning, status_meaning};
 use argiope_egress::{Accept, FetchError, FetchRequest, FetchResponse, GuardedClient};
@@ -180,24 +180,10 @@ impl RobotsCache {
         if next.host() == from.host() {
             frontier.push_gate(&next.host(), now().after(delay)).await.ok()?;
         }
-        loop {
-            let opened = Instant::now();
-            match frontier.start(&next.host(), self.window, delay).await.ok()? {
-                StartAnswer::Granted => return Some((next, opened)),
-                StartAnswer::NotBefore(at) => {
-                    let wait = at.since(now());
-                    if wait > MAX_GATE_WAIT {
-                        return None;
-                    }
-                    tokio::time::sleep(wait).await;
-                }
-            }
-        }
+        let opened = wait_for_start(frontier, &next.host(), self.window, delay).await?;
+        Some((next, opened))
     }
 }
-
-/// A redirected robots.txt waits this long for the other host's gate.
-const MAX_GATE_WAIT: Duration = Duration::from_secs(60);
 
 impl Fetched {
     fn disallow(why: &str, failure: Option<FailReason>, health: Health) -> Self {

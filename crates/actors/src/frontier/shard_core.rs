@@ -131,15 +131,7 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use argiope_protocol::CanonicalUrl;
-
-    fn host(name: &str) -> Host {
-        CanonicalUrl::parse(&format!("http://{name}/")).expect("valid").host()
-    }
-
-    fn at(millis: u64) -> Timestamp {
-        Timestamp::from_millis(millis)
-    }
+    use crate::frontier::testing::{at, host};
 
     #[test]
     fn a_due_domain_is_activated_with_its_hosts() {

@@ -11,8 +11,34 @@ use async_trait::async_trait;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Tries to get a new start when connecting took longer than the window.
-const REOPEN_TRIES: u32 = 8;
+/// Tries to get a start when others at the host are quicker each time.
+const START_TRIES: u32 = 8;
+/// A gate that opens later than this is not waited for: what holds a lease or a host's turn meanwhile is given back.
+const MAX_GATE_WAIT: Duration = Duration::from_secs(60);
+
+/// Waits for the host's gate and moves it for one start. Answers the moment just before the frontier was asked, from
+/// which the start window counts; `None` when the gate opens too late or the frontier does not answer.
+pub(super) async fn wait_for_start(
+    frontier: &Frontier,
+    host: &Host,
+    width: Duration,
+    delay: Duration,
+) -> Option<Instant> {
+    for _ in 0..START_TRIES {
+        let asked = Instant::now();
+        match frontier.start(host, width, delay).await.ok()? {
+            StartAnswer::Granted => return Some(asked),
+            StartAnswer::NotBefore(at) => {
+                let wait = at.since(now());
+                if wait > MAX_GATE_WAIT {
+                    return None;
+                }
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+    None
+}
 
 /// The right to start one request to a host.
 pub struct LeaseWindow {
@@ -45,17 +71,8 @@ impl StartWindow for LeaseWindow {
 
     async fn reopen(&self) -> Result<(), WindowMissed> {
         self.frontier.metrics().late_start();
-        for _ in 0..REOPEN_TRIES {
-            let asked = Instant::now();
-            match self.frontier.start(&self.host, self.width, self.delay).await {
-                Ok(StartAnswer::Granted) => {
-                    *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = asked;
-                    return Ok(());
-                }
-                Ok(StartAnswer::NotBefore(at)) => tokio::time::sleep(at.since(now())).await,
-                Err(_) => return Err(WindowMissed),
-            }
-        }
-        Err(WindowMissed)
+        let asked = wait_for_start(&self.frontier, &self.host, self.width, self.delay).await.ok_or(WindowMissed)?;
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        Ok(())
     }
 }
