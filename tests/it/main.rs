@@ -11,6 +11,7 @@ mod egress;
 mod fault;
 mod hostile;
 mod input;
+mod metrics;
 mod namespace;
 mod origin;
 mod place;

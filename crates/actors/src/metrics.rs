@@ -1,13 +1,15 @@
 //! The crawl's metrics: what exists, when it moves, and what it leaves out. Label sets are closed.
 
+use argiope_protocol::ShardId;
 use argiope_protocol::credit::Amount;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Seconds = Counter<f64, AtomicU64>;
 
@@ -30,8 +32,58 @@ struct StageLabel {
     stage: &'static str,
 }
 
+/// Which of 256 shards.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShardLabel {
+    shard: u8,
+}
+
+/// Which call of which store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabel {
+    store: &'static str,
+    operation: &'static str,
+}
+
+/// Why a lease was not its holder's any more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LossLabel {
+    why: &'static str,
+}
+
+/// Why a lease was not its holder's any more when its fate was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeaseLoss {
+    /// Its deadline had passed, or it was settled before.
+    Expired,
+    /// The shard's claim has passed to another epoch.
+    Fenced,
+}
+
+impl LeaseLoss {
+    const ALL: [Self; 2] = [Self::Expired, Self::Fenced];
+
+    const fn label(self) -> LossLabel {
+        let why = match self {
+            Self::Expired => "expired",
+            Self::Fenced => "fenced",
+        };
+        LossLabel { why }
+    }
+}
+
+/// From half a millisecond, a read from memory, to 8 s, a disk that is full of other work.
+fn store_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_5, 4.0, 8))
+}
+
+/// The bucket up to 0 counts requests that came too soon; the start window makes up to 0.25 s usual.
+fn margin_seconds() -> Histogram {
+    Histogram::new([0.0, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0])
+}
+
 /// All metrics of the stages. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Metrics {
     fates: Family<FateLabel, Counter>,
     waited: Family<EdgeLabel, Seconds>,
@@ -46,6 +98,39 @@ pub struct Metrics {
     stored_chunks: Counter,
     active_domains: Gauge,
     late_starts: Counter,
+    margin: Histogram,
+    queued: Family<ShardLabel, Gauge>,
+    leases_lost: Family<LossLabel, Counter>,
+    stored_bytes: Counter,
+    store: Family<StoreLabel, Histogram, fn() -> Histogram>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let leases_lost = Family::<LossLabel, Counter>::default();
+        // There from the start: a counter that appears with its first event hides that event from rates.
+        LeaseLoss::ALL.iter().for_each(|loss| drop(leases_lost.get_or_create(&loss.label())));
+        Self {
+            fates: Family::default(),
+            waited: Family::default(),
+            items: Family::default(),
+            bytes: Family::default(),
+            finished: Family::default(),
+            busy: Family::default(),
+            restarts: Family::default(),
+            fetched_bytes: Counter::default(),
+            embedded_chunks: Counter::default(),
+            embedded_tokens: Counter::default(),
+            stored_chunks: Counter::default(),
+            active_domains: Gauge::default(),
+            late_starts: Counter::default(),
+            margin: margin_seconds(),
+            queued: Family::default(),
+            leases_lost,
+            stored_bytes: Counter::default(),
+            store: Family::new_with_constructor(store_seconds),
+        }
+    }
 }
 
 impl Metrics {
@@ -62,7 +147,11 @@ impl Metrics {
         registry.register("edge_items", "Items under way on an edge", metrics.items.clone());
         registry.register("edge_bytes", "Bytes of the items under way on an edge", metrics.bytes.clone());
         registry.register("edge_finished", "Items that left an edge, however they ended", metrics.finished.clone());
-        registry.register("stage_busy_seconds", "CPU-pool time spent on a stage's work", metrics.busy.clone());
+        registry.register(
+            "stage_busy_seconds",
+            "Time spent on a stage's work, summed over what is done at once: exchanges, CPU threads, store calls",
+            metrics.busy.clone(),
+        );
         registry.register("stage_restarts", "Restarts of a stage by its supervisor", metrics.restarts.clone());
         registry.register("fetched_bytes", "Body bytes fetched, after decompression", metrics.fetched_bytes.clone());
         registry.register(
@@ -78,7 +167,33 @@ impl Metrics {
             "Requests whose start window passed before the head was written; they got a new one or went back",
             metrics.late_starts.clone(),
         );
+        metrics.register_stores(registry);
         metrics
+    }
+
+    fn register_stores(&self, registry: &mut Registry) {
+        registry.register(
+            "politeness_margin_seconds",
+            "Start of a request minus the earliest moment that the start before it at its host allows; \
+             requests without a delay are left out",
+            self.margin.clone(),
+        );
+        registry.register(
+            "queued_urls",
+            "Queued URLs of running jobs by shard, counted now and then",
+            self.queued.clone(),
+        );
+        registry.register(
+            "leases_lost",
+            "Leases that were not their holder's any more when their fate was told; their URLs are fetched again",
+            self.leases_lost.clone(),
+        );
+        registry.register(
+            "stored_bytes",
+            "Bytes of bodies and Markdown handed to the page store, before compression and deduplication",
+            self.stored_bytes.clone(),
+        );
+        registry.register("store_seconds", "Time that calls of a store took, failed ones included", self.store.clone());
     }
 
     /// The metrics of one edge.
@@ -134,6 +249,40 @@ impl Metrics {
     /// A domain's actor started (+1) or ended (-1).
     pub fn active_domains(&self, change: i64) {
         self.active_domains.inc_by(change);
+    }
+
+    /// A request started so many seconds after the earliest allowed moment.
+    pub(crate) fn margin(&self, seconds: f64) {
+        self.margin.observe(seconds);
+    }
+
+    /// So many URLs of a shard are queued.
+    pub(crate) fn queued(&self, shard: ShardId, n_urls: u64) {
+        let gauge = self.queued.get_or_create_owned(&ShardLabel { shard: shard.number() });
+        gauge.set(i64::try_from(n_urls).unwrap_or(i64::MAX));
+    }
+
+    /// A fate came for a lease that was not its holder's any more.
+    pub(crate) fn lease_lost(&self, loss: LeaseLoss) {
+        self.leases_lost.get_or_create(&loss.label()).inc();
+    }
+
+    /// A page was handed to the page store.
+    pub fn stored_bytes(&self, bytes: u64) {
+        self.stored_bytes.inc_by(bytes);
+    }
+
+    /// Measures a call of a store.
+    pub(crate) async fn timed<T>(
+        &self,
+        store: &'static str,
+        operation: &'static str,
+        call: impl Future<Output = T>,
+    ) -> T {
+        let began = Instant::now();
+        let answer = call.await;
+        self.store.get_or_create(&StoreLabel { store, operation }).observe(began.elapsed().as_secs_f64());
+        answer
     }
 
     /// A start window had passed.

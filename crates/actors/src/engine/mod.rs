@@ -101,6 +101,15 @@ impl Engine {
         &self.counters
     }
 
+    /// Counts the queued URLs of each shard anew, for their gauges. It reads what it counts, so that it costs more the
+    /// more hosts have something queued: the caller decides how often.
+    ///
+    /// # Errors
+    /// When the frontier does not answer.
+    pub async fn measure_queues(&self) -> Result<(), EngineError> {
+        Ok(self.frontier.measure_queues().await?)
+    }
+
     /// Takes no more leases, and waits until what is under way is settled or the deadline comes.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
         self.draining.store(true, Ordering::Relaxed);

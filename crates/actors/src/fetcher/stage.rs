@@ -17,7 +17,7 @@ use argiope_store::frontier::RejectTally;
 use governor::DefaultDirectRateLimiter;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes of a sitemap, decoded (the protocol allows 50 MiB; a bigger one is cut into an index by its site).
 const MAX_SITEMAP_BYTES: u64 = 50 * 1024 * 1024;
@@ -62,7 +62,9 @@ impl Stage for Fetcher {
         };
         let validators = work.prior.as_ref().map(|record| record.validators.clone()).unwrap_or_default();
         let request = FetchRequest { url: candidate.url.clone(), validators, accept, max_body_bytes, window };
+        let began = Instant::now();
         let outcome = self.client.fetch(request).await;
+        self.metrics.busy(Self::NAME, began.elapsed());
         self.rest_host(&work, delay).await;
         match outcome {
             Ok(response) => self.answered(work, response, slot, permit).await,

@@ -12,6 +12,7 @@ mod robots;
 mod shard;
 mod shard_core;
 mod slot;
+mod starts;
 #[cfg(test)]
 mod testing;
 mod turn;

@@ -1,8 +1,9 @@
 //! The handle to the frontier: durable first, then the shard's actor is told.
 
 use super::shard::ShardMessage;
+use super::starts::Starts;
 use crate::event::Event;
-use crate::metrics::Metrics;
+use crate::metrics::{LeaseLoss, Metrics};
 use crate::support::now;
 use argiope_protocol::{
     Candidate, Claim, Epoch, Fate, Host, JobId, Lease, NodeName, Origin, PageKey, ShardId, Timestamp,
@@ -13,8 +14,9 @@ use argiope_store::frontier::{
 use argiope_store::{Error, FrontierStore, Result};
 use ractor::ActorRef;
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 /// Tries to write a fate before the lease is left to its deadline.
@@ -30,6 +32,8 @@ pub struct Frontier {
 struct Inner {
     store: Arc<dyn FrontierStore>,
     owned: RwLock<BTreeMap<ShardId, Owned>>,
+    starts: Mutex<Starts>,
+    n_windows: AtomicU64,
     metrics: Metrics,
     events: broadcast::Sender<Event>,
     runtime: tokio::runtime::Handle,
@@ -47,7 +51,16 @@ impl Frontier {
     #[must_use]
     pub fn new(store: Arc<dyn FrontierStore>, metrics: Metrics, events: broadcast::Sender<Event>) -> Self {
         let runtime = tokio::runtime::Handle::current();
-        Self { inner: Arc::new(Inner { store, owned: RwLock::default(), metrics, events, runtime }) }
+        let inner = Inner {
+            store,
+            owned: RwLock::default(),
+            starts: Mutex::default(),
+            n_windows: AtomicU64::new(0),
+            metrics,
+            events,
+            runtime,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The runtime, for drops outside of it.
@@ -118,7 +131,8 @@ impl Frontier {
         for (shard, offered) in by_shard {
             let owned = self.owned(shard)?;
             let tally = if shard == home { rejects.take().unwrap_or_default() } else { RejectTally::default() };
-            let report = self.inner.store.admit(&owned.claim, job, offered, tally, now()).await?;
+            let admit = self.inner.store.admit(&owned.claim, job, offered, tally, now());
+            let report = self.inner.metrics.timed("frontier", "admit", admit).await?;
             if !report.queued.is_empty() {
                 let hosts = report.queued.keys().cloned().collect();
                 drop(owned.actor.send_message(ShardMessage::Ready(hosts)));
@@ -135,7 +149,8 @@ impl Frontier {
         self.inner.metrics.ended(&fate);
         let answer = self.insist(lease, |owned| {
             let (store, token) = (Arc::clone(&self.inner.store), lease.token);
-            async move { store.settle(&owned.claim, token, fate, now()).await }
+            let metrics = &self.inner.metrics;
+            async move { metrics.timed("frontier", "settle", store.settle(&owned.claim, token, fate, now())).await }
         });
         match answer.await {
             Some(SettleAnswer::Ended) => {
@@ -169,12 +184,20 @@ impl Frontier {
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok(answer) => return Some(answer),
+                Ok(answer) => {
+                    if answer == SettleAnswer::Stale {
+                        self.inner.metrics.lease_lost(LeaseLoss::Expired);
+                    }
+                    return Some(answer);
+                }
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(host = %lease.host, attempt, %error, "fate not written yet, trying again");
                     tokio::time::sleep(SETTLE_PAUSE).await;
                 }
                 Err(error) => {
+                    if matches!(error, Error::Fenced(_)) {
+                        self.inner.metrics.lease_lost(LeaseLoss::Fenced);
+                    }
                     tracing::error!(host = %lease.host, %error, "fate not written; the lease runs out by itself");
                     return None;
                 }
@@ -202,11 +225,39 @@ impl Frontier {
     }
 
     pub(crate) async fn lease(&self, request: &LeaseRequest) -> Result<LeaseAnswer> {
-        self.inner.store.lease(&self.owned_by_host(&request.host)?.claim, request, now()).await
+        let claim = self.owned_by_host(&request.host)?.claim;
+        self.inner.metrics.timed("frontier", "lease", self.inner.store.lease(&claim, request, now())).await
     }
 
     pub(crate) async fn start(&self, host: &Host, window: Duration, delay: Duration) -> Result<StartAnswer> {
         self.inner.store.start(&self.owned_by_host(host)?.claim, host, window, delay, now()).await
+    }
+
+    /// A number for a start window.
+    pub(super) fn next_window(&self) -> u64 {
+        self.inner.n_windows.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The request with this start window starts now; how politely is measured.
+    pub(super) fn started(&self, host: &Host, window: u64, delay: Duration) {
+        let mut starts = self.inner.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(margin) = starts.observe(host, window, delay, Instant::now()) {
+            self.inner.metrics.margin(margin);
+        }
+    }
+
+    /// Counts the queued URLs of each owned shard anew: a look into the store, for gauges.
+    ///
+    /// # Errors
+    /// As the store.
+    pub(crate) async fn measure_queues(&self) -> Result<()> {
+        let owned: Vec<Owned> =
+            self.inner.owned.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for Owned { claim, .. } in owned {
+            let hosts = self.inner.store.hosts(&claim, now()).await?;
+            self.inner.metrics.queued(claim.shard, hosts.iter().map(|host| host.n_queued).sum());
+        }
+        Ok(())
     }
 
     pub(crate) async fn push_gate(&self, host: &Host, until: Timestamp) -> Result<()> {

@@ -46,14 +46,16 @@ pub struct LeaseWindow {
     host: Host,
     width: Duration,
     delay: Duration,
+    number: u64,
     opened: Mutex<Instant>,
 }
 
 impl LeaseWindow {
     /// A window opened before the lease (or start) was asked for, at `opened`.
     #[must_use]
-    pub const fn new(frontier: Frontier, host: Host, width: Duration, delay: Duration, opened: Instant) -> Self {
-        Self { frontier, host, width, delay, opened: Mutex::new(opened) }
+    pub fn new(frontier: Frontier, host: Host, width: Duration, delay: Duration, opened: Instant) -> Self {
+        let number = frontier.next_window();
+        Self { frontier, host, width, delay, number, opened: Mutex::new(opened) }
     }
 
     /// The time that must pass between two starts at the host: the job's, or robots.txt's when that is longer.
@@ -61,18 +63,28 @@ impl LeaseWindow {
     pub const fn delay(&self) -> Duration {
         self.delay
     }
+
+    /// The request's head is written now.
+    fn starts(&self) {
+        self.frontier.started(&self.host, self.number, self.delay);
+    }
 }
 
 #[async_trait]
 impl StartWindow for LeaseWindow {
     fn is_open(&self) -> bool {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < self.width
+        let is_open = self.opened.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < self.width;
+        if is_open {
+            self.starts();
+        }
+        is_open
     }
 
     async fn reopen(&self) -> Result<(), WindowMissed> {
         self.frontier.metrics().late_start();
         let asked = wait_for_start(&self.frontier, &self.host, self.width, self.delay).await.ok_or(WindowMissed)?;
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        self.starts();
         Ok(())
     }
 }

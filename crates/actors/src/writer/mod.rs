@@ -18,7 +18,7 @@ use argiope_store::vectors::{PageHead, PageWrite, WriteAnswer};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Pause between tries while a store is not available.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -44,7 +44,10 @@ impl Stage for Writer {
 
     async fn run(self: Arc<Self>, task: WriteTask) {
         let WriteTask { work, kind, permit } = task;
-        match self.write(&work, kind).await {
+        let began = Instant::now();
+        let outcome = self.write(&work, kind).await;
+        self.metrics.busy(Self::NAME, began.elapsed());
+        match outcome {
             Ok(fate) => work.guard.settle(fate).await,
             Err(error) if self.draining.load(Ordering::Relaxed) => {
                 tracing::warn!(url = %work.lease().candidate.url, %error, "page not stored before the stop, it is fetched again");
@@ -83,7 +86,10 @@ impl Writer {
     }
 
     async fn put(&self, page: NewPage) -> argiope_store::Result<()> {
-        self.insist(|| self.stores.pages.put(page.clone())).await
+        let n_bytes = (page.body.len() + page.markdown.len()) as u64;
+        self.insist(|| self.metrics.timed("pages", "put", self.stores.pages.put(page.clone()))).await?;
+        self.metrics.stored_bytes(n_bytes);
+        Ok(())
     }
 
     async fn touch(&self, record: PageRecord) -> argiope_store::Result<()> {
@@ -92,7 +98,8 @@ impl Writer {
 
     async fn apply(&self, index: PageWrite) -> argiope_store::Result<()> {
         let n_chunks = index.new_chunks.len() as u64;
-        let answers = self.insist(|| self.stores.vectors.apply(vec![index.clone()])).await?;
+        let apply = || self.metrics.timed("vectors", "apply", self.stores.vectors.apply(vec![index.clone()]));
+        let answers = self.insist(apply).await?;
         if let Some(WriteAnswer::Fenced { seq }) = answers.first() {
             tracing::debug!(seq, "a newer version of the page is visible; this one changed nothing");
         } else {

@@ -4,7 +4,7 @@ use super::{Stores, embedder, outgoing::egress_config};
 use crate::config::Config;
 use crate::control::Server;
 use crate::errors::{CliError, Result};
-use crate::telemetry::{MetricsFile, registry};
+use crate::telemetry::{self, MetricsFile};
 use argiope_actors::metrics::Metrics;
 use argiope_actors::{Engine, EngineConfig, EngineError, Event};
 use argiope_protocol::{ErrorCode, Fate, JobId, JobSpec, JobState};
@@ -12,7 +12,7 @@ use argiope_store::frontier::JobRecord;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 pub(crate) use argiope_actors::{How, Submitted};
@@ -21,12 +21,15 @@ pub(crate) use argiope_actors::{How, Submitted};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often the metrics file is replaced.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
+/// Pause after counting the queues and writing, in times of what it took: with very many hosts that is still at most
+/// 2 % of a core.
+const REST_PER_COUNT: u32 = 50;
 
 /// A started engine.
 pub(crate) struct Running {
     /// Its stores.
     pub(crate) stores: Stores,
-    engine: Engine,
+    engine: Arc<Engine>,
     events: Receiver<Event>,
     _control: Option<Server>,
     metrics: Option<(MetricsFile, Arc<Registry>)>,
@@ -38,7 +41,7 @@ impl Running {
     /// # Errors
     /// When a store or the embedder is not available.
     pub(crate) async fn start(config: &Config, stores: Stores) -> Result<Self> {
-        let mut registry = registry();
+        let mut registry = telemetry::registry();
         let mut engine_config = EngineConfig::new(embedder(config)?, Metrics::register(&mut registry));
         engine_config.node = config.name.clone();
         engine_config.egress = egress_config(config)?;
@@ -46,11 +49,13 @@ impl Running {
         engine_config.max_requests_per_sec = config.crawl.max_rate;
         engine_config.visibility = config.frontier.visibility;
         engine_config.start_window = config.frontier.start_window;
-        let engine = Engine::start(engine_config, stores.for_engine()).await.map_err(failed)?;
+        let engine = Arc::new(Engine::start(engine_config, stores.for_engine()).await.map_err(failed)?);
+        registry.register_collector(Box::new(telemetry::Egress(Arc::clone(engine.egress_counters()))));
         let events = engine.subscribe();
         let metrics = config.metrics_file.as_ref().map(|path| (MetricsFile::new(path), Arc::new(registry)));
         if let Some((file, registry)) = metrics.clone() {
-            drop(tokio::spawn(async move { keep_metrics(&file, &registry).await }));
+            let engine = Arc::clone(&engine);
+            drop(tokio::spawn(async move { keep_metrics(&file, &registry, &engine).await }));
         }
         let control = Server::start(config, &stores)
             .inspect_err(|error| tracing::warn!(%error, "other commands cannot reach this crawl"))
@@ -96,27 +101,32 @@ impl Running {
     /// Stops taking work and waits for what is under way. Answers how many items were still out at the end.
     pub(crate) async fn drain(&self, deadline: Duration) -> u64 {
         let report = self.engine.drain(deadline).await;
-        self.write_metrics();
+        self.write_metrics().await;
         u64::from(report.n_left)
     }
 
     /// Writes the metrics file, when one is configured: the last numbers come after the last tick.
-    pub(crate) fn write_metrics(&self) {
-        if let Some((file, registry)) = &self.metrics
-            && let Err(error) = file.write(registry)
-        {
-            tracing::warn!(%error, "metrics file not written");
+    pub(crate) async fn write_metrics(&self) {
+        if let Some((file, registry)) = &self.metrics {
+            write_metrics(file, registry, &self.engine).await;
         }
     }
 }
 
-async fn keep_metrics(file: &MetricsFile, registry: &Registry) {
-    let mut tick = tokio::time::interval(METRICS_EVERY);
+async fn keep_metrics(file: &MetricsFile, registry: &Registry, engine: &Engine) {
     loop {
-        tick.tick().await;
-        if let Err(error) = file.write(registry) {
-            tracing::warn!(%error, "metrics file not written");
-        }
+        let began = Instant::now();
+        write_metrics(file, registry, engine).await;
+        tokio::time::sleep(METRICS_EVERY.max(began.elapsed() * REST_PER_COUNT)).await;
+    }
+}
+
+async fn write_metrics(file: &MetricsFile, registry: &Registry, engine: &Engine) {
+    if let Err(error) = engine.measure_queues().await {
+        tracing::warn!(%error, "queues not counted");
+    }
+    if let Err(error) = file.write(registry) {
+        tracing::warn!(%error, "metrics file not written");
     }
 }
 

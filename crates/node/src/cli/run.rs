@@ -51,7 +51,7 @@ pub(crate) async fn follow(running: &mut Running, job: JobId, context: &Context)
         match step {
             Step::Finished(record) => {
                 progress.clear();
-                running.write_metrics();
+                running.write_metrics().await;
                 return Ok(Ending { record: (*record)?, is_interrupted: false, elapsed: began.elapsed() });
             }
             Step::Event(Some(event)) => context.output.object(&event),

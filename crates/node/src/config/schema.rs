@@ -171,7 +171,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("log.level", Kind::Choice(LEVELS), Default::Text("warn"), "Least severity that is logged."),
     key("log.format", Kind::Choice(FORMATS), Default::Text("auto"), "pretty, json, or auto: pretty on a terminal."),
 
-    key("metrics.file", Kind::Text, Default::Text(""), "Prometheus text is written here every 5 s and at the end; empty: nowhere."),
+    key("metrics.file", Kind::Text, Default::Text(""), "Prometheus text is written here every 5 s and at the end (docs/METRICS.md); empty: nowhere."),
 ];
 
 #[cfg(test)]

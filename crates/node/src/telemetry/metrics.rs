@@ -5,11 +5,12 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::path::{Path, PathBuf};
 
-/// A registry whose names begin with `argiope_`, holding `argiope_build_info`.
+/// A registry whose names begin with `argiope_`, holding what is true of the process itself.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::with_prefix("argiope");
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("build", "Version of this program; never moves", build);
+    registry.register_collector(Box::new(super::collectors::Process));
     registry
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Metrics themselves live where they move; here is only the registry's way out.
 
+mod collectors;
 mod metrics;
 
+pub(crate) use collectors::Egress;
 pub(crate) use metrics::{MetricsFile, registry};
 
 use std::io::IsTerminal;
