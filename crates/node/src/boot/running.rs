@@ -13,7 +13,8 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 pub(crate) use argiope_actors::{How, Submitted};
 
@@ -75,8 +76,20 @@ impl Running {
     pub(crate) async fn next_event(&mut self) -> Option<Value> {
         match self.events.recv().await {
             Ok(event) => Some(to_json(&event)),
-            Err(RecvError::Lagged(n_lost)) => Some(json!({ "event": "lagged", "events_lost": n_lost })),
+            Err(RecvError::Lagged(n_lost)) => Some(lagged(n_lost)),
             Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// The events that are there without waiting.
+    pub(crate) fn pending_events(&mut self) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            match self.events.try_recv() {
+                Ok(event) => events.push(to_json(&event)),
+                Err(TryRecvError::Lagged(n_lost)) => events.push(lagged(n_lost)),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return events,
+            }
         }
     }
 
@@ -144,6 +157,10 @@ fn failed(error: EngineError) -> CliError {
             CliError::new(ErrorCode::Internal, "the engine does not start").because(error)
         }
     }
+}
+
+fn lagged(n_lost: u64) -> Value {
+    json!({ "event": "lagged", "events_lost": n_lost })
 }
 
 fn to_json(event: &Event) -> Value {

@@ -1,6 +1,6 @@
 //! Follows a job to its end: progress, events, Ctrl-C, summary. Shared by `crawl`, `resume`, `retry` and `demo`.
 
-use super::summary::{Ending, rejected_hint};
+use super::summary::{Ending, scope_hint};
 use super::{Context, output};
 use crate::boot::Running;
 use crate::errors::Result;
@@ -37,7 +37,7 @@ pub(crate) async fn follow(running: &mut Running, job: JobId, context: &Context)
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut has_events = true;
-    let mut has_warned = false;
+    let mut hint = None;
     let waiter = running.waiter(job);
     tokio::pin!(waiter);
     loop {
@@ -50,30 +50,36 @@ pub(crate) async fn follow(running: &mut Running, job: JobId, context: &Context)
         };
         match step {
             Step::Finished(record) => {
+                for event in running.pending_events() {
+                    tell(&event, job, context, &progress, &mut hint);
+                }
                 progress.clear();
                 running.write_metrics().await;
-                return Ok(Ending { record: (*record)?, is_interrupted: false, elapsed: began.elapsed() });
+                let elapsed = began.elapsed();
+                return Ok(Ending { record: (*record)?, is_interrupted: false, elapsed, scope_hint: hint });
             }
-            Step::Event(Some(event)) => context.output.object(&event),
+            Step::Event(Some(event)) => tell(&event, job, context, &progress, &mut hint),
             Step::Event(None) => has_events = false,
             Step::Tick => {
                 let record = running.stores.frontier.job(job).await?;
                 progress.show(&record);
-                if !has_warned
-                    && record.counters.stored > 0
-                    && let Some(hint) = rejected_hint(&record)
-                {
-                    has_warned = true;
-                    progress.note(&format!("warning: {hint}"));
-                }
             }
             Step::Stop => {
                 progress.clear();
                 drain(running, &mut stop, context.config.drain).await;
                 let record = running.stores.frontier.job(job).await?;
-                return Ok(Ending { record, is_interrupted: true, elapsed: began.elapsed() });
+                return Ok(Ending { record, is_interrupted: true, elapsed: began.elapsed(), scope_hint: hint });
             }
         }
+    }
+}
+
+/// Prints an event; what it says about the job's scope is for a person too.
+fn tell(event: &serde_json::Value, job: JobId, context: &Context, progress: &Progress, hint: &mut Option<String>) {
+    context.output.object(event);
+    if let Some(said) = scope_hint(event, job) {
+        progress.note(&format!("warning: {said}"));
+        *hint = Some(said);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The end of a crawl in numbers: the ledger, the reasons, and what to do next.
 
 use super::output;
-use argiope_protocol::{ErrorCode, FailReason, JobCounters, JobState, RejectReason, SkipReason};
+use argiope_protocol::{ErrorCode, FailReason, JobCounters, JobId, JobState, SkipReason};
 use argiope_store::frontier::JobRecord;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,6 +19,8 @@ pub(crate) struct Ending {
     pub(crate) is_interrupted: bool,
     /// Since the command began.
     pub(crate) elapsed: Duration,
+    /// What the first page's links said about the scope.
+    pub(crate) scope_hint: Option<String>,
 }
 
 impl Ending {
@@ -80,9 +82,7 @@ impl Ending {
     fn hints(&self) -> Vec<String> {
         let JobRecord { id, counters, state, .. } = &self.record;
         let mut hints = Vec::new();
-        if let Some(hint) = rejected_hint(&self.record) {
-            hints.push(hint);
-        }
+        hints.extend(self.scope_hint.clone());
         if counters.failed > 0 {
             hints.push(format!("`argiope job {id} --failed` lists what failed, `argiope retry {id}` tries it again"));
         }
@@ -98,23 +98,23 @@ impl Ending {
     }
 }
 
-/// What to say when nearly all links were rejected: mostly a scope that is narrower than the user thought.
-pub(crate) fn rejected_hint(record: &JobRecord) -> Option<String> {
-    let n_rejected: u64 = record.rejected.values().sum();
-    let n_admitted = record.counters.discovered;
-    let is_odd = n_rejected >= 10 && n_admitted <= n_rejected / 10;
-    let (reason, count) = record.rejected.iter().max_by_key(|(_, count)| **count)?;
-    let advice = match reason {
-        RejectReason::OutOfScope => "; `--scope host` or `--scope domain` goes further than the seed's directory",
-        RejectReason::Filtered => "; see --include and --exclude",
-        RejectReason::TooDeep => "; see --depth",
-        RejectReason::OverBudget => "; see --limit",
-        RejectReason::NoFollow => "; the pages ask not to follow their links",
+/// What to say about a `scope_warning` event of the job: mostly its scope is narrower than the user thought.
+pub(crate) fn scope_hint(event: &serde_json::Value, job: JobId) -> Option<String> {
+    if event["event"] != "scope_warning" || event["job"] != job.to_string() {
+        return None;
+    }
+    let advice = match event["reason"].as_str() {
+        Some("out_of_scope") => "; `--scope host` or `--scope domain` goes further than the seed's directory",
+        Some("filtered") => "; see --include and --exclude",
+        Some("too_deep") => "; see --depth",
         _ => "",
     };
-    is_odd.then(|| {
-        format!("nearly all links were rejected: {count} of {n_rejected} as {reason}{advice}. `argiope job {} --rejected` shows samples", record.id)
-    })
+    let [reason, url] = ["reason", "url"].map(|key| event[key].as_str().unwrap_or_default());
+    let (n_rejected, n_links) = (&event["rejected"], &event["links"]);
+    Some(format!(
+        "{n_rejected} of {n_links} links of {url} were rejected, mostly as {reason}{advice}. \
+         `argiope job {job} --rejected` shows samples"
+    ))
 }
 
 /// Counters and reasons as tables.
@@ -170,7 +170,7 @@ pub(crate) fn add_counters(object: &mut serde_json::Value, counters: &JobCounter
 #[cfg(test)]
 mod tests {
     use super::*;
-    use argiope_protocol::{CanonicalUrl, JobId, JobSpec, Timestamp};
+    use argiope_protocol::{CanonicalUrl, JobSpec, RejectReason, Timestamp};
     use std::collections::BTreeMap;
 
     fn ending(counters: [u64; 4], reasons: &[(&str, u64)], is_interrupted: bool) -> Ending {
@@ -197,7 +197,7 @@ mod tests {
             rejected: BTreeMap::new(),
             anchors: Vec::new(),
         };
-        Ending { record, is_interrupted, elapsed: Duration::from_secs(1) }
+        Ending { record, is_interrupted, elapsed: Duration::from_secs(1), scope_hint: None }
     }
 
     #[test]
@@ -217,12 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn nearly_all_links_rejected_is_said_with_the_flag_that_helps() {
+    fn a_scope_warning_is_said_with_the_flag_that_helps() {
         let mut ending = ending([1, 0, 0, 0], &[], false);
-        ending.record.rejected.insert(RejectReason::OutOfScope, 40);
-        assert!(ending.to_text(Path::new("/d")).contains("--scope host"));
-        ending.record.counters.discovered = 30;
-        assert_eq!(rejected_hint(&ending.record), None);
+        let job = ending.record.id;
+        let mut event = serde_json::json!({
+            "event": "scope_warning", "job": job, "url": "http://a.example/", "reason": RejectReason::OutOfScope,
+            "rejected": 40, "links": 42,
+        });
+        ending.scope_hint = scope_hint(&event, job);
+        let text = ending.to_text(Path::new("/d"));
+        assert!(text.contains("40 of 42 links of http://a.example/") && text.contains("--scope host"), "{text}");
+        event["job"] = "another".into();
+        assert_eq!(scope_hint(&event, job), None);
     }
 
     #[test]
