@@ -5,6 +5,7 @@
 //! process; a process that a test forgets is killed. Nothing here sends a packet to anything but loopback.
 
 mod content;
+mod control;
 mod crawl;
 mod disk;
 mod egress;

@@ -190,7 +190,8 @@ pub struct UrlEntry {
 }
 
 /// Which URLs to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UrlFilter {
     /// All.
     All,

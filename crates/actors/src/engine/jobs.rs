@@ -60,6 +60,20 @@ impl Engine {
         Ok(record)
     }
 
+    /// Whether any job goes on: one is running, or has leases out.
+    ///
+    /// # Errors
+    /// When the frontier does not answer.
+    pub async fn is_working(&self) -> Result<bool, EngineError> {
+        for id in self.jobs.ids() {
+            let job = self.stores.frontier.job(id).await?;
+            if job.state == JobState::Running || job.counters.leased > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Makes a running job known to the stages. Answers whether it was known already.
     pub(super) fn register(&self, record: &JobRecord) -> Result<bool, EngineError> {
         let is_known = self.jobs.get(record.id).is_some();

@@ -77,7 +77,13 @@ async fn look(state: &mut State) -> argiope_store::Result<bool> {
     }
     let is_over = record.state != JobState::Running && record.counters.leased == 0;
     if is_over {
+        let runtime = jobs.get(*id);
         jobs.remove(*id);
+        // Resumed between the look and the removal: whoever resumed it found it known, so it stays so and is watched on.
+        if store.job(*id).await?.state == JobState::Running {
+            runtime.into_iter().for_each(|runtime| jobs.insert(runtime));
+            return Ok(false);
+        }
         let _ = events.send(Event::JobEnded { job: *id, state: record.state, counters: record.counters });
     }
     Ok(is_over)

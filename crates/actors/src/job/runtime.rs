@@ -105,6 +105,12 @@ impl Jobs {
         self.running.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
+    /// The running jobs, and those whose end was not noticed yet.
+    #[must_use]
+    pub fn ids(&self) -> Vec<JobId> {
+        self.running.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
     /// A running job.
     #[must_use]
     pub fn get(&self, id: JobId) -> Option<Arc<JobRuntime>> {

@@ -7,7 +7,9 @@ mod named;
 mod outgoing;
 mod running;
 mod seeds;
+mod service;
 mod stores;
+mod verify;
 
 pub(crate) use argiope_actors::support::now;
 pub(crate) use model::embedder;
@@ -15,7 +17,9 @@ pub(crate) use named::{find_job, unknown_job};
 pub(crate) use outgoing::client;
 pub(crate) use running::{How, Running};
 pub(crate) use seeds::check_seeds;
+pub(crate) use service::{Exported, Service, check_unended, ended};
 pub(crate) use stores::Stores;
+pub(crate) use verify::Findings;
 
 use crate::config::Config;
 use crate::errors::{CliError, Result};

@@ -1,6 +1,6 @@
 //! A started engine, and its facts as JSON.
 
-use super::{Stores, embedder, outgoing::egress_config};
+use super::{Service, Stores, embedder, outgoing::egress_config};
 use crate::config::Config;
 use crate::control::Server;
 use crate::errors::{CliError, Result};
@@ -58,7 +58,7 @@ impl Running {
             let engine = Arc::clone(&engine);
             drop(tokio::spawn(async move { keep_metrics(&file, &registry, &engine).await }));
         }
-        let control = Server::start(config, &stores)
+        let control = Server::start(&config.data_dir, Service::of_crawl(config, &stores, &engine))
             .inspect_err(|error| tracing::warn!(%error, "other commands cannot reach this crawl"))
             .ok();
         Ok(Self { stores, engine, events, _control: control, metrics })
@@ -93,13 +93,15 @@ impl Running {
         }
     }
 
-    /// Waits until the job does not go on; independent of this value, so that events can be read beside it.
+    /// Waits until neither the job nor any other that was resumed beside it goes on; independent of this value, so that
+    /// events can be read meanwhile.
     pub(crate) fn waiter(&self, job: JobId) -> impl Future<Output = Result<JobRecord>> + Send + 'static {
-        let (frontier, mut events) = (Arc::clone(&self.stores.frontier), self.engine.subscribe());
+        let (frontier, engine) = (Arc::clone(&self.stores.frontier), Arc::clone(&self.engine));
+        let mut events = engine.subscribe();
         async move {
             loop {
                 let record = frontier.job(job).await?;
-                if record.state != JobState::Running && record.counters.leased == 0 {
+                if is_over(&record) && !engine.is_working().await.map_err(failed)? {
                     return Ok(record);
                 }
                 let next = tokio::time::timeout(LOOK_EVERY, events.recv()).await;
@@ -126,6 +128,10 @@ impl Running {
     }
 }
 
+fn is_over(record: &JobRecord) -> bool {
+    record.state != JobState::Running && record.counters.leased == 0
+}
+
 async fn keep_metrics(file: &MetricsFile, registry: &Registry, engine: &Engine) {
     loop {
         let began = Instant::now();
@@ -143,7 +149,7 @@ async fn write_metrics(file: &MetricsFile, registry: &Registry, engine: &Engine)
     }
 }
 
-fn failed(error: EngineError) -> CliError {
+pub(super) fn failed(error: EngineError) -> CliError {
     match error {
         EngineError::Store(error) => CliError::from(error),
         EngineError::Patterns(patterns) => {

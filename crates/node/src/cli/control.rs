@@ -2,10 +2,11 @@
 
 use super::settings::Reach;
 use super::{Context, jobs, run};
-use crate::boot::{self, Running};
-use crate::control::{self, Answer, Request};
-use crate::errors::{CliError, Result};
-use argiope_protocol::{ErrorCode, JobState};
+use crate::boot::{self, Running, Stores};
+use crate::control::Session;
+use crate::errors::Result;
+use argiope_protocol::{JobId, JobSpec, JobState};
+use argiope_store::frontier::JobRecord;
 use clap::Args;
 
 /// A verb that only moves a job.
@@ -21,7 +22,7 @@ pub(crate) struct Named {
 pub(crate) struct Crawling {
     #[command(flatten)]
     named: Named,
-    /// Only move the job; the next `crawl` or `resume` works on it.
+    /// Only move the job; the next `crawl` or `resume` works on it. A crawl that runs takes it up at once.
     #[arg(long)]
     no_crawl: bool,
     #[command(flatten)]
@@ -39,57 +40,64 @@ pub(crate) async fn cancel(arguments: Named, context: &Context) -> Result<u8> {
 }
 
 async fn move_to(arguments: Named, context: &Context, state: JobState) -> Result<u8> {
-    let request = Request::Move { id: arguments.id.clone(), state };
-    let moved = match control::ask(&context.config.data_dir, &request).await? {
-        Some(Answer::Jobs(jobs)) => jobs.into_iter().next(),
-        _ => None,
-    };
-    let record = match moved {
-        Some(record) => record,
-        None => {
-            let (stores, job) = jobs::open_for(context, &arguments.id).await?;
-            stores.frontier.set_job_state(job.id, state, boot::now()).await?
-        }
-    };
+    let record = Session::new(&context.config).move_to(&arguments.id, state).await?;
     context.output.text(format!("job {} is {}", record.id, record.state.code()));
     context.output.object(&jobs::to_json(&record));
-    if record.state == state { Ok(0) } else { Err(ended(&record.state, &arguments.id)) }
+    if record.state == state { Ok(0) } else { Err(boot::ended(&record)) }
 }
 
-/// Resumes a job and crawls on.
+/// Resumes a job and crawls on, in the crawl that runs when there is one.
 pub(crate) async fn resume(arguments: Crawling, context: &Context) -> Result<u8> {
-    let (stores, job) = jobs::open_for(context, &arguments.named.id).await?;
-    if matches!(job.state, JobState::Finished | JobState::Cancelled) {
-        return Err(ended(&job.state, &arguments.named.id));
+    let id = &arguments.named.id;
+    if let Some(record) = Session::new(&context.config).resume(id).await? {
+        context.output.text(format!("job {} goes on in the crawl that runs, with its settings", record.id));
+        context.output.object(&jobs::to_json(&record));
+        return Ok(0);
     }
+    let (stores, job) = open_for(context, id).await?;
+    boot::check_unended(&job)?;
     let record = stores.frontier.set_job_state(job.id, JobState::Running, boot::now()).await?;
     context.output.text(format!("job {} goes on", record.id));
     if arguments.no_crawl {
         context.output.object(&jobs::to_json(&record));
         return Ok(0);
     }
-    stores.pause_others(job.spec.identity()).await?;
-    let mut running = Running::start(&context.config, stores).await?;
-    let submitted = running.submit(record.spec).await?;
-    run::to_the_end(&mut running, submitted.job, context).await
+    crawl_on(stores, record.spec, context).await
 }
 
-/// Puts failed URLs back and crawls on.
+/// Puts failed URLs back and crawls on, in the crawl that runs when there is one.
 pub(crate) async fn retry(arguments: Crawling, context: &Context) -> Result<u8> {
-    let (stores, job) = jobs::open_for(context, &arguments.named.id).await?;
+    let id = &arguments.named.id;
+    let told = |job: JobId, n_urls: u64| {
+        context.output.text(format!("{n_urls} failed URLs of job {job} are queued again"));
+        context.output.object(&serde_json::json!({ "event": "retried", "job": job, "urls": n_urls }));
+    };
+    if let Some((job, n_urls)) = Session::new(&context.config).retry(id).await? {
+        told(job.id, n_urls);
+        return Ok(0);
+    }
+    let (stores, job) = open_for(context, id).await?;
     let n_urls = stores.frontier.retry_failed(job.id, boot::now()).await?;
-    context.output.text(format!("{n_urls} failed URLs of job {} are queued again", job.id));
-    context.output.object(&serde_json::json!({ "event": "retried", "job": job.id, "urls": n_urls }));
+    told(job.id, n_urls);
     if arguments.no_crawl || n_urls == 0 {
         return Ok(0);
     }
-    stores.pause_others(job.spec.identity()).await?;
+    crawl_on(stores, job.spec, context).await
+}
+
+async fn crawl_on(stores: Stores, spec: JobSpec, context: &Context) -> Result<u8> {
+    stores.pause_others(spec.identity()).await?;
     let mut running = Running::start(&context.config, stores).await?;
-    let submitted = running.submit(job.spec).await?;
+    let submitted = running.submit(spec).await?;
     run::to_the_end(&mut running, submitted.job, context).await
 }
 
-fn ended(state: &JobState, id: &str) -> CliError {
-    CliError::new(ErrorCode::Usage, format!("job {id} is {} and stays so", state.code()))
-        .advise("`argiope crawl` with the same seeds crawls it again; `argiope retry ID` tries failed pages again")
+/// Opens the stores of a data directory that must have jobs.
+async fn open_for(context: &Context, id: &str) -> Result<(Stores, JobRecord)> {
+    if !boot::has_data(&context.config) {
+        return Err(boot::unknown_job(id));
+    }
+    let stores = Stores::open(&context.config).await?;
+    let job = boot::find_job(stores.frontier.as_ref(), id).await?;
+    Ok((stores, job))
 }

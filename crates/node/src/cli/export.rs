@@ -1,15 +1,12 @@
 //! `argiope export ID --format jsonl|markdown --out DIR`.
 
 use super::{Context, jobs};
+use crate::control::Session;
 use crate::errors::{CliError, Result};
 use argiope_protocol::{CanonicalUrl, PageKey, PageRecord};
-use argiope_store::frontier::UrlFilter;
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// Pages fetched from the store at once.
-const PAGE: usize = 500;
 
 /// Bytes of one part of a file's path; file systems allow 255.
 const MAX_PART_BYTES: usize = 120;
@@ -36,21 +33,20 @@ enum Format {
 
 /// Writes the pages.
 pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
-    let (stores, job) = jobs::open_for(context, &arguments.id).await?;
+    let mut session = Session::new(&context.config);
+    let job = session.job(&arguments.id).await?;
     let mut writer = Writer::new(arguments.format, &arguments.out)?;
     let mut after: Option<PageKey> = None;
     let mut n_without = 0_u64;
     loop {
-        let entries = stores.frontier.list_urls(job.id, UrlFilter::Pages, after, PAGE).await?;
-        let Some((last, _)) = entries.last() else { break };
-        after = Some(*last);
-        for (key, _) in &entries {
-            let Some(record) = stores.pages.record(&job.spec.tenant, key).await? else {
-                n_without += 1;
-                continue;
-            };
-            let markdown = stores.pages.markdown(&job.spec.tenant, key).await?.unwrap_or_default();
-            writer.write(&record, &markdown)?;
+        let pages = session.pages(job.id, after).await?;
+        let Some(last) = pages.last() else { break };
+        after = Some(last.key);
+        for exported in &pages {
+            match &exported.page {
+                Some((record, markdown)) => writer.write(record, markdown)?,
+                None => n_without += 1,
+            }
         }
     }
     writer.finish()?;

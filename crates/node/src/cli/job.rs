@@ -1,6 +1,7 @@
 //! `argiope job ID`: one job's ledger and its URLs.
 
 use super::{Context, jobs, output, summary};
+use crate::control::Session;
 use crate::errors::Result;
 use argiope_protocol::Fate;
 use argiope_store::frontier::{UrlEntry, UrlFilter, UrlState};
@@ -46,9 +47,10 @@ impl Arguments {
 
 /// Prints the job.
 pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
-    let (stores, job) = jobs::open_for(context, &arguments.id).await?;
+    let mut session = Session::new(&context.config);
+    let job = session.job(&arguments.id).await?;
     if arguments.rejected {
-        let samples = stores.frontier.reject_samples(job.id).await?;
+        let samples = session.reject_samples(job.id).await?;
         for (reason, count) in &job.rejected {
             let urls = samples.get(reason).cloned().unwrap_or_default();
             context.output.text(format!("{count:>8}  {reason}"));
@@ -62,7 +64,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
     if let Some(filter) = arguments.filter() {
         let mut after = None;
         loop {
-            let entries = stores.frontier.list_urls(job.id, filter, after, PAGE).await?;
+            let entries = session.urls(job.id, filter, after, PAGE).await?;
             let Some((last, _)) = entries.last() else { return Ok(0) };
             after = Some(*last);
             entries.iter().for_each(|(_, entry)| print_entry(context, entry));

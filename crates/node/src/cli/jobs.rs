@@ -1,15 +1,14 @@
 //! `argiope jobs`: what was crawled here.
 
 use super::{Context, output};
-use crate::boot::{self, Stores};
-use crate::control::{self, Answer, Request};
+use crate::control::Session;
 use crate::errors::Result;
 use argiope_protocol::Timestamp;
 use argiope_store::frontier::JobRecord;
 
 /// Lists all jobs, oldest first.
 pub(crate) async fn run(context: &Context) -> Result<u8> {
-    let jobs = all(context).await?;
+    let jobs = Session::new(&context.config).jobs().await?;
     let mut rows = vec![
         ["JOB", "STATE", "CREATED", "STORED", "UNCHANGED", "SKIPPED", "FAILED", "OPEN", "SEED"]
             .map(str::to_owned)
@@ -31,17 +30,6 @@ pub(crate) async fn run(context: &Context) -> Result<u8> {
         context.output.text(output::table(&rows));
     }
     Ok(0)
-}
-
-/// All jobs, from the crawl that holds the directory when there is one.
-async fn all(context: &Context) -> Result<Vec<JobRecord>> {
-    if !boot::has_data(&context.config) {
-        return Ok(Vec::new());
-    }
-    if let Some(Answer::Jobs(jobs)) = control::ask(&context.config.data_dir, &Request::Jobs).await? {
-        return Ok(jobs);
-    }
-    Ok(Stores::open(&context.config).await?.frontier.jobs().await?)
 }
 
 /// A job as one object.
@@ -70,15 +58,4 @@ pub(crate) fn time(at: Timestamp) -> String {
     let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(millis)
         .map_or_else(|_| "-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-}
-
-/// Opens the stores of a data directory that must have jobs.
-pub(crate) async fn open_for(context: &Context, text: &str) -> Result<(Stores, JobRecord)> {
-    if !boot::has_data(&context.config) {
-        let place = context.config.data_dir.display();
-        return Err(boot::unknown_job(text).because(format!("nothing was crawled into {place} yet")));
-    }
-    let stores = Stores::open(&context.config).await?;
-    let job = boot::find_job(stores.frontier.as_ref(), text).await?;
-    Ok((stores, job))
 }

@@ -1,8 +1,8 @@
 //! `argiope search QUERY`.
 
 use super::Context;
-use crate::boot::{self, Found, Mode, Question, Stores};
-use crate::control::{self, Answer, Request};
+use crate::boot::{Found, Mode, Question};
+use crate::control::Session;
 use crate::errors::Result;
 use argiope_store::vectors::SearchFilter;
 use clap::Args;
@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
         filter: SearchFilter { host: arguments.host, domain: arguments.domain, language: arguments.language },
         one_per_page: arguments.per_page,
     };
-    let found = if boot::has_data(&context.config) { ask(context, question).await? } else { Vec::new() };
+    let found = Session::new(&context.config).search(question).await?;
     for (rank, hit) in found.iter().enumerate() {
         context.output.text(to_text(rank + 1, hit));
         let mut object = serde_json::to_value(hit).unwrap_or_default();
@@ -60,16 +60,6 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
     }
     context.output.object(&serde_json::json!({ "event": "summary", "hits": found.len() }));
     Ok(0)
-}
-
-/// Asks the crawl that holds the directory when there is one, else the index itself.
-async fn ask(context: &Context, question: Question) -> Result<Vec<Found>> {
-    let request = Request::Search(question.clone());
-    if let Some(Answer::Hits(hits)) = control::ask(&context.config.data_dir, &request).await? {
-        return Ok(hits);
-    }
-    let stores = Stores::open(&context.config).await?;
-    boot::search(&context.config, &stores, question).await
 }
 
 /// A hit as a person reads it.

@@ -11,10 +11,10 @@ use tokio::net::UnixStream;
 ///
 /// # Errors
 /// What the crawl refused, or that it did not answer in time.
-pub(crate) async fn ask(data_dir: &Path, request: &Request) -> Result<Option<Answer>> {
+pub(super) async fn ask(data_dir: &Path, request: &Request) -> Result<Option<Answer>> {
     // A socket that a killed process left behind refuses connections.
     let Ok(stream) = UnixStream::connect(socket(data_dir)).await else { return Ok(None) };
-    let exchange = tokio::time::timeout(DEADLINE, exchange(stream, request)).await;
+    let exchange = tokio::time::timeout(request.deadline() + DEADLINE, exchange(stream, request)).await;
     let silent = || CliError::new(ErrorCode::DataDirLocked, "the crawl that holds the data directory does not answer");
     exchange.map_err(|_| silent())?.map_err(|error| silent().because(error))?.accept().map(Some)
 }

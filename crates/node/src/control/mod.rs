@@ -5,37 +5,84 @@
 
 mod client;
 mod server;
+mod session;
 
-pub(crate) use client::ask;
+use client::ask;
 pub(crate) use server::Server;
+pub(crate) use session::Session;
 
-use crate::boot::{Found, Question};
+use crate::boot::{Exported, Findings, Found, Question, Service};
 use crate::errors::CliError;
-use argiope_protocol::{ErrorCode, JobState};
-use argiope_store::frontier::JobRecord;
+use argiope_protocol::{ErrorCode, JobId, JobState, PageKey, RejectReason};
+use argiope_store::frontier::{JobRecord, UrlEntry, UrlFilter};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Bytes of a request: a question has at most 4 KiB.
 const MAX_REQUEST_BYTES: u64 = 16 * 1024;
-/// Bytes of an answer: a hundred hits or ten thousand jobs.
+/// Bytes of an answer: a hundred hits, ten thousand jobs, or some thousand pages.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest an exchange may take.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// Longest that comparing may take: it reads everything that is kept.
+const VERIFY_DEADLINE: Duration = Duration::from_mins(30);
 
-/// What is asked.
+/// What is asked. Jobs are named as a user does: id, its beginning, or `last`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]
 pub(crate) enum Request {
     /// All jobs.
     Jobs,
-    /// Move a job; the id as a user gives it.
+    /// One job.
+    Job {
+        /// Its name.
+        id: String,
+    },
+    /// Move a job: pause or cancel.
     Move {
-        /// Id, its beginning, or `last`.
+        /// Its name.
         id: String,
         /// Where to.
         state: JobState,
+    },
+    /// Let a job go on in the running crawl.
+    Resume {
+        /// Its name.
+        id: String,
+    },
+    /// Try a job's failed URLs again in the running crawl.
+    Retry {
+        /// Its name.
+        id: String,
+    },
+    /// URLs of a job.
+    Urls {
+        /// Which job.
+        job: JobId,
+        /// Which of them.
+        filter: UrlFilter,
+        /// Where the last answer ended.
+        after: Option<PageKey>,
+        /// At most.
+        limit: usize,
+    },
+    /// Samples of rejected links.
+    RejectSamples {
+        /// Which job.
+        job: JobId,
+    },
+    /// Pages of a job, with their Markdown.
+    Pages {
+        /// Which job.
+        job: JobId,
+        /// Where the last answer ended.
+        after: Option<PageKey>,
+    },
+    /// Compare the stores.
+    Verify {
+        /// Leave strays.
+        keep: bool,
     },
     /// A question to the index.
     Search(Question),
@@ -45,8 +92,25 @@ pub(crate) enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", content = "value", rename_all = "snake_case")]
 pub(crate) enum Answer {
-    /// Jobs, oldest first; one for a move.
+    /// Jobs, oldest first.
     Jobs(Vec<JobRecord>),
+    /// One job, as it is now.
+    Job(Box<JobRecord>),
+    /// A job whose failed URLs wait again.
+    Retried {
+        /// The job.
+        job: Box<JobRecord>,
+        /// How many.
+        n_urls: u64,
+    },
+    /// URLs in key order.
+    Urls(Vec<(PageKey, UrlEntry)>),
+    /// Samples by reason.
+    RejectSamples(Vec<(RejectReason, Vec<String>)>),
+    /// Pages in key order.
+    Pages(Vec<Exported>),
+    /// What was compared.
+    Verified(Findings),
     /// Hits, best first.
     Hits(Vec<Found>),
     /// It cannot be done.
@@ -60,6 +124,37 @@ pub(crate) enum Answer {
         /// What to do.
         next: String,
     },
+}
+
+impl Request {
+    /// Longest the answer may take.
+    const fn deadline(&self) -> Duration {
+        match self {
+            Self::Verify { .. } => VERIFY_DEADLINE,
+            _ => DEADLINE,
+        }
+    }
+
+    /// The answer of the process that holds the data directory.
+    async fn answer(self, service: &Service) -> crate::errors::Result<Answer> {
+        Ok(match self {
+            Self::Jobs => Answer::Jobs(service.jobs().await?),
+            Self::Job { id } => Answer::Job(Box::new(service.job(&id).await?)),
+            Self::Move { id, state } => Answer::Job(Box::new(service.move_to(&id, state).await?)),
+            Self::Resume { id } => Answer::Job(Box::new(service.resume(&id).await?)),
+            Self::Retry { id } => {
+                let (job, n_urls) = service.retry(&id).await?;
+                Answer::Retried { job: Box::new(job), n_urls }
+            }
+            Self::Urls { job, filter, after, limit } => Answer::Urls(service.urls(job, filter, after, limit).await?),
+            Self::RejectSamples { job } => {
+                Answer::RejectSamples(service.reject_samples(job).await?.into_iter().collect())
+            }
+            Self::Pages { job, after } => Answer::Pages(service.pages(job, after).await?),
+            Self::Verify { keep } => Answer::Verified(service.verify(keep).await?),
+            Self::Search(question) => Answer::Hits(service.search(question).await?),
+        })
+    }
 }
 
 impl Answer {

@@ -1,16 +1,16 @@
 //! Answers while a crawl runs.
 
 use super::{Answer, DEADLINE, MAX_REQUEST_BYTES, Request, socket};
-use crate::boot::{self, Stores};
-use crate::config::Config;
+use crate::boot::Service;
 use crate::errors::{CliError, Result};
 use argiope_protocol::ErrorCode;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Exchanges at once; more wait in the socket's own bounded queue.
 const MAX_EXCHANGES: usize = 8;
@@ -26,15 +26,14 @@ impl Server {
     ///
     /// # Errors
     /// When the socket cannot be made, e.g. because the path is longer than the system allows.
-    pub(crate) fn start(config: &Config, stores: &Stores) -> std::io::Result<Self> {
-        let path = socket(&config.data_dir);
+    pub(crate) fn start(data_dir: &Path, service: Service) -> std::io::Result<Self> {
+        let path = socket(data_dir);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = UnixListener::bind(&path)?;
-        let served = Arc::new((config.clone(), stores.clone()));
-        Ok(Self { path, task: tokio::spawn(serve(listener, served)) })
+        Ok(Self { path, task: tokio::spawn(serve(listener, Arc::new(service))) })
     }
 }
 
@@ -46,7 +45,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: UnixListener, served: Arc<(Config, Stores)>) {
+async fn serve(listener: UnixListener, service: Arc<Service>) {
     let places = Arc::new(Semaphore::new(MAX_EXCHANGES));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -54,10 +53,9 @@ async fn serve(listener: UnixListener, served: Arc<(Config, Stores)>) {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         };
-        let served = Arc::clone(&served);
+        let service = Arc::clone(&service);
         drop(tokio::spawn(async move {
-            let outcome = tokio::time::timeout(DEADLINE, exchange(stream, &served.0, &served.1)).await;
-            if let Ok(Err(error)) = outcome {
+            if let Err(error) = exchange(stream, &service).await {
                 tracing::debug!(%error, "a control exchange broke off");
             }
             drop(place);
@@ -65,25 +63,19 @@ async fn serve(listener: UnixListener, served: Arc<(Config, Stores)>) {
     }
 }
 
-async fn exchange(mut stream: UnixStream, config: &Config, stores: &Stores) -> std::io::Result<()> {
+async fn exchange(mut stream: UnixStream, service: &Service) -> std::io::Result<()> {
     let mut line = String::new();
-    BufReader::new((&mut stream).take(MAX_REQUEST_BYTES)).read_line(&mut line).await?;
-    let answer = match serde_json::from_str(&line) {
-        Ok(request) => answer(request, config, stores).await.unwrap_or_else(Answer::refuse),
+    timeout(DEADLINE, BufReader::new((&mut stream).take(MAX_REQUEST_BYTES)).read_line(&mut line)).await??;
+    let answer = match serde_json::from_str::<Request>(&line) {
+        Ok(request) => timely_answer(request, service).await.unwrap_or_else(Answer::refuse),
         Err(error) => Answer::refuse(CliError::new(ErrorCode::Usage, "the request is not understood").because(error)),
     };
     let mut reply = serde_json::to_vec(&answer)?;
     reply.push(b'\n');
-    stream.write_all(&reply).await
+    timeout(DEADLINE, stream.write_all(&reply)).await?
 }
 
-async fn answer(request: Request, config: &Config, stores: &Stores) -> Result<Answer> {
-    match request {
-        Request::Jobs => Ok(Answer::Jobs(stores.frontier.jobs().await?)),
-        Request::Move { id, state } => {
-            let job = boot::find_job(stores.frontier.as_ref(), &id).await?;
-            Ok(Answer::Jobs(vec![stores.frontier.set_job_state(job.id, state, boot::now()).await?]))
-        }
-        Request::Search(question) => Ok(Answer::Hits(boot::search(config, stores, question).await?)),
-    }
+async fn timely_answer(request: Request, service: &Service) -> Result<Answer> {
+    let late = |_| CliError::new(ErrorCode::StoreUnavailable, "the crawl did not find the answer in time");
+    timeout(request.deadline(), request.answer(service)).await.map_err(late)?
 }
