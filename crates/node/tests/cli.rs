@@ -123,6 +123,19 @@ fn error_codes_explain_themselves() {
 }
 
 #[test]
+fn the_program_carries_its_licences_the_model_card_and_the_notices() {
+    let output = check(&["about"], 0, &[]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = format!("argiope {}", env!("CARGO_PKG_VERSION"));
+    for part in [version.as_str(), "MIT License", "Apache License", "docs-static-256p", "WordNet 3.0 Copyright 2006"] {
+        assert!(text.contains(part), "{part} is missing");
+    }
+    let output = check(&["about", "--json"], 0, &[]);
+    let about: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert!(about["notices"][0].as_str().is_some_and(|notice| notice.contains("Princeton University")));
+}
+
+#[test]
 fn completions_and_help_go_to_standard_output() {
     let output = check(&["completions", "bash"], 0, &[]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("_argiope"));

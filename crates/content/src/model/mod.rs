@@ -18,3 +18,8 @@ mod tokenizer;
 pub use error::ModelError;
 pub use static_model::{MAX_EMBEDDED_TOKENS, StaticModel};
 pub use tokenizer::Tokenizer;
+
+/// The built-in model's card, Markdown: format, purpose, scores, training data and their licences.
+pub const MODEL_CARD: &str = include_str!("../../model/MODEL_CARD.md");
+/// The notice that goes with every copy of what was made from WordNet.
+pub const WORDNET_NOTICE: &str = include_str!("../../model/WORDNET_NOTICE.txt");

@@ -3,6 +3,7 @@
 //! Each verb turns its arguments into calls of stores, engine or content, and the answers into text or, with
 //! `--json`, into one JSON object a line. Diagnostics go to standard error.
 
+mod about;
 mod check;
 mod completions;
 mod config;
@@ -105,6 +106,8 @@ enum Verb {
     Doctor,
     /// Explain an error code.
     Explain(explain::Arguments),
+    /// Print version, licences, the built-in model's card and notices.
+    About,
 }
 
 /// What a verb works with.
@@ -146,6 +149,7 @@ impl Cli {
         match self.verb {
             Verb::Completions(arguments) => return completions::run(&arguments, output),
             Verb::Explain(arguments) => return explain::run(&arguments, output),
+            Verb::About => return about::run(output),
             _ => {}
         }
         let config = crate::config::load(self.shared.config.as_deref(), self.layer())?;
@@ -176,7 +180,7 @@ async fn dispatch(verb: Verb, context: Context) -> Result<u8> {
         Verb::Demo(arguments) => Box::pin(demo::run(arguments, context)).await,
         Verb::Config(arguments) => config::run(&arguments, &context),
         Verb::Doctor => doctor::run(&context).await,
-        Verb::Completions(_) | Verb::Explain(_) => Ok(0),
+        Verb::Completions(_) | Verb::Explain(_) | Verb::About => Ok(0),
     }
 }
 
