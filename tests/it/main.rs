@@ -13,6 +13,7 @@ mod fault;
 mod hostile;
 mod input;
 mod metrics;
+mod named;
 mod namespace;
 mod origin;
 mod place;

@@ -25,6 +25,7 @@ pub(crate) fn egress_config(config: &Config) -> Result<EgressConfig> {
         user_agent: egress.user_agent.clone(),
         allow_cidrs: egress.allow_cidrs.clone(),
         allow_ports: egress.allow_ports.clone(),
+        static_hosts: egress.static_hosts.clone(),
         connect_timeout: egress.connect_timeout,
         total_timeout: egress.total_timeout,
         min_bytes_per_sec: egress.min_bytes_per_sec,

@@ -54,6 +54,9 @@ pub(crate) struct Reach {
     /// Addresses that may be reached although the egress policy denies them, e.g. 127.0.0.0/8; repeatable.
     #[arg(long, value_name = "CIDR")]
     pub(crate) allow_cidr: Vec<String>,
+    /// Address of a name that is not looked up, e.g. docs.example.org:10.1.2.3 for a staging site; repeatable.
+    #[arg(long, value_name = "HOST:ADDRESS")]
+    pub(crate) resolve: Vec<String>,
     /// Mail address or URL for User-Agent; needed for hosts that are not yours.
     #[arg(long, value_name = "MAIL_OR_URL")]
     pub(crate) contact: Option<String>,
@@ -92,6 +95,7 @@ impl Reach {
             [
                 ("crawl.concurrency", "--concurrency", int(self.concurrency)),
                 ("egress.allow_cidrs", "--allow-cidr", list(&self.allow_cidr)),
+                ("egress.resolve", "--resolve", list(&self.resolve)),
                 ("crawl.contact", "--contact", text(&self.contact)),
                 ("crawl.max_rate", "--max-rate", self.max_rate.map(Typed::Float)),
             ],

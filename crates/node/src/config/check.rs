@@ -60,6 +60,7 @@ fn accept(key: &Key, typed: &Typed) -> Option<Value> {
         Kind::Regexes => list_of(typed, |text| regex::Regex::new(text).ok().map(|_| text.to_owned())),
         Kind::Cidrs => list_of(typed, |text| parse_cidr(text).map(|block| block.to_string())),
         Kind::Ports => list_of(typed, |text| text.parse::<u16>().ok().filter(|port| *port > 0).map(|p| p.to_string())),
+        Kind::Resolve => list_of(typed, |text| parse_resolve(text).map(|(name, address)| format!("{name}:{address}"))),
         Kind::Text
         | Kind::Choice(_)
         | Kind::OptionalUrl
@@ -102,6 +103,16 @@ fn is_web_url(text: &str) -> bool {
 /// A CIDR block, or a single address.
 pub(crate) fn parse_cidr(text: &str) -> Option<IpNet> {
     text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// `HOST:ADDRESS`: a name in lower case and punycode, and an address, of IPv6 with or without brackets.
+pub(crate) fn parse_resolve(text: &str) -> Option<(String, IpAddr)> {
+    let (name, address) = text.split_once(':')?;
+    let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    match url::Host::parse(name).ok()? {
+        url::Host::Domain(name) => Some((name, address.parse().ok()?)),
+        url::Host::Ipv4(_) | url::Host::Ipv6(_) => None,
+    }
 }
 
 fn bool_of(typed: &Typed) -> Option<bool> {

@@ -1,7 +1,7 @@
 //! The effective configuration: layers merged (flag > environment > file > default), each value checked, all
 //! mistakes gathered.
 
-use super::check::{Value, check, default_of, parse_cidr};
+use super::check::{Value, check, default_of, parse_cidr, parse_resolve};
 use super::raw::{Layer, Mistake, Source, Typed};
 use super::schema::{KEYS, Key, Kind};
 use super::secret::Secret;
@@ -9,6 +9,7 @@ use super::sections::{Config, Crawl, Egress, Embedder, Frontier, Pages, Vectors}
 use argiope_protocol::job::Retain;
 use argiope_protocol::{Limits, NodeName, Politeness, ProcessMode, Scope, ScopeMode, TenantId};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -130,10 +131,15 @@ fn crawl(read: &Read<'_>, contact: Option<String>) -> Crawl {
 
 fn egress(read: &Read<'_>, contact: Option<&str>) -> Egress {
     let ports: Vec<u16> = read.list("egress.allow_ports").iter().filter_map(|port| port.parse().ok()).collect();
+    let mut static_hosts: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    for (name, address) in read.list("egress.resolve").iter().filter_map(|text| parse_resolve(text)) {
+        static_hosts.entry(name).or_default().push(address);
+    }
     let user_agent = read.text_opt("egress.user_agent").unwrap_or_else(|| user_agent(contact));
     Egress {
         allow_cidrs: read.list("egress.allow_cidrs").iter().filter_map(|block| parse_cidr(block)).collect(),
         allow_ports: Some(ports).filter(|ports| !ports.is_empty()),
+        static_hosts,
         user_agent,
         connect_timeout: read.seconds("egress.connect_timeout_secs"),
         total_timeout: read.seconds("egress.total_timeout_secs"),

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Cidrs,
     /// A list of ports.
     Ports,
+    /// A list of `HOST:ADDRESS`.
+    Resolve,
     /// An absolute http or https URL, or nothing.
     OptionalUrl,
     /// A mail address or an http(s) URL, or nothing.
@@ -79,6 +81,7 @@ impl Key {
             Kind::Regexes => "a list of regular expressions".to_owned(),
             Kind::Cidrs => "a list of CIDR blocks such as \"127.0.0.0/8\"".to_owned(),
             Kind::Ports => "a list of ports from 1 to 65535".to_owned(),
+            Kind::Resolve => "a list of HOST:ADDRESS such as \"docs.example.org:127.0.0.1\"".to_owned(),
             Kind::OptionalUrl => "an absolute http or https URL, or \"\"".to_owned(),
             Kind::Contact => "a mail address or an http(s) URL, or \"\"".to_owned(),
             Kind::Secret => "\"env:NAME\" or \"file:PATH\", or \"\" (never the secret itself)".to_owned(),
@@ -146,6 +149,7 @@ pub(crate) const KEYS: &[Key] = &[
 
     key("egress.allow_cidrs", Kind::Cidrs, Default::Nothing, "Private, loopback or otherwise denied addresses that may be reached."),
     key("egress.allow_ports", Kind::Ports, Default::Nothing, "When there are any, exactly these ports are reached; else all that no other protocol is known for."),
+    key("egress.resolve", Kind::Resolve, Default::Nothing, "Addresses of names that are not looked up, e.g. of a staging site; they are judged like any other address."),
     key("egress.user_agent", Kind::Text, Default::Text(""), "User-Agent; empty: argiope/VERSION (+contact)."),
     key("egress.connect_timeout_secs", Kind::Float(0.1, 300.0), Default::Float(10.0), "Seconds for a connection."),
     key("egress.total_timeout_secs", Kind::Float(0.1, HOUR_SECS), Default::Float(30.0), "Seconds for a whole exchange."),

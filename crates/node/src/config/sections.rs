@@ -5,6 +5,8 @@ use super::secret::Secret;
 use argiope_protocol::job::Retain;
 use argiope_protocol::{Limits, NodeName, Politeness, ProcessMode, Scope, TenantId};
 use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,6 +75,8 @@ pub(crate) struct Egress {
     pub(crate) allow_cidrs: Vec<IpNet>,
     /// Only these ports, when there are any.
     pub(crate) allow_ports: Option<Vec<u16>>,
+    /// Addresses of names that are not looked up.
+    pub(crate) static_hosts: BTreeMap<String, Vec<IpAddr>>,
     /// The whole `User-Agent` value.
     pub(crate) user_agent: String,
     /// For a connection.

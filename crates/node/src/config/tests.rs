@@ -103,6 +103,10 @@ fn values_of_the_wrong_kind_are_refused() {
             "c.toml:2: egress.allow_cidrs = [\"10.0.0.0/33\"]: must be a list of CIDR blocks such as \"127.0.0.0/8\"",
         ),
         (
+            "[egress]\nresolve = [\"10.0.0.1:10.0.0.2\"]",
+            "c.toml:2: egress.resolve = [\"10.0.0.1:10.0.0.2\"]: must be a list of HOST:ADDRESS such as \"docs.example.org:127.0.0.1\"",
+        ),
+        (
             "[embedder]\napi_key = \"sk-secret\"",
             "c.toml:2: embedder.api_key = \"***\": must be \"env:NAME\" or \"file:PATH\", or \"\" (never the secret itself)",
         ),
@@ -125,6 +129,7 @@ fn the_environment_spells_lists_as_toml_or_with_commas_and_leaves_foreign_names_
     let environment = [
         ("ARGIOPE_EGRESS_ALLOW_CIDRS", "127.0.0.0/8,::1"),
         ("ARGIOPE_EGRESS_ALLOW_PORTS", "[80, 8000]"),
+        ("ARGIOPE_EGRESS_RESOLVE", "Docs.Example.org:10.0.0.1, docs.example.org:[::1],b.example:fd00::7"),
         ("ARGIOPE_CRAWL_EXCLUDE", "a{1,2}"),
         ("ARGIOPE_QDRANT", "/somewhere/else"),
         ("ARGIOPE_CRAWL_ROBOTS", "no"),
@@ -132,6 +137,9 @@ fn the_environment_spells_lists_as_toml_or_with_commas_and_leaves_foreign_names_
     let config = try_build(inputs("", &environment)).unwrap();
     assert_eq!(config.egress.allow_cidrs.len(), 2);
     assert_eq!(config.egress.allow_ports, Some(vec![80, 8000]));
+    let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<std::net::IpAddr>>();
+    assert_eq!(config.egress.static_hosts["docs.example.org"], addresses(&["10.0.0.1", "::1"]));
+    assert_eq!(config.egress.static_hosts["b.example"], addresses(&["fd00::7"]));
     assert_eq!(config.crawl.scope.exclude, ["a{1,2}"]);
     assert!(!config.crawl.politeness.robots);
     check(
