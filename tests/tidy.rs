@@ -162,6 +162,18 @@ fn error_pages(table: &str, pages: &BTreeSet<String>) -> Offences {
     no_page.chain(no_code).collect()
 }
 
+/// A changelog fragment by its file's name and text: one line, and a kind that the release knows.
+fn fragment(name: &str, text: &str) -> Offences {
+    let is_known = ["added", "changed", "fixed", "removed"].iter().any(|kind| {
+        name.strip_suffix(&format!(".{kind}.md")).is_some_and(|what| !what.is_empty() && !what.contains('.'))
+    });
+    let is_line = text.ends_with(".\n") && text.lines().count() == 1;
+    let offence = |what: &str| format!("changelog.d/{name}: {what}");
+    let named = (!is_known).then(|| offence("not named WHAT.added|changed|fixed|removed.md"));
+    let formed = (!is_line).then(|| offence("not one line that ends with a full stop"));
+    named.into_iter().chain(formed).collect()
+}
+
 /// Which of our crates each crate may name (DESIGN §4: arrows point one way).
 const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
@@ -327,6 +339,26 @@ fn every_error_code_has_its_page() {
     let names = files.filter_map(|file| file.file_name().to_str()?.strip_suffix(".md").map(str::to_owned));
     let pages: BTreeSet<String> = names.filter(|name| name != "README").collect();
     report(error_pages(table, &pages));
+}
+
+#[test]
+fn changelog_fragments_are_one_line_each() {
+    assert_eq!(fragment("thing.md", "It works.\n").len(), 1);
+    assert_eq!(fragment("thing.added.md", "It works.\nAnd more.\n").len(), 1);
+    assert_eq!(fragment("a.b.fixed.md", "it works").len(), 2);
+    report(fragment("thing.added.md", "It works.\n"));
+
+    let files: Vec<_> = fs::read_dir(root().join("changelog.d")).expect("fragments can be listed").flatten().collect();
+    assert!(files.len() > 1, "no fragment was found");
+    let fragments = files.iter().filter(|file| file.file_name() != "README.md");
+    report(
+        fragments
+            .flat_map(|file| {
+                let text = fs::read_to_string(file.path()).expect("a fragment can be read");
+                fragment(&file.file_name().to_string_lossy(), &text)
+            })
+            .collect(),
+    );
 }
 
 #[test]
