@@ -164,7 +164,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("pages.segment_bytes", Kind::Int(1_048_576, 16 * GIB), Default::Int(256 * 1_048_576), "Bytes of a WARC segment file."),
     key("pages.min_free_bytes", Kind::Int(0, 1 << 50), Default::Int(512 * 1_048_576), "Nothing is written when less is free on the disk."),
 
-    key("vectors.optimize_every_chunks", Kind::Int(100, 1_000_000), Default::Int(2_500), "New chunks after which the index is compacted."),
+    key("vectors.optimize_every_chunks", Kind::Int(100, 1_000_000), Default::Int(4_000), "New chunks after which the index is compacted."),
 
     key("embedder.kind", Kind::Embedder, Default::Text("builtin"), "builtin, static:DIR (a model2vec directory) or openai (any compatible server)."),
     key("embedder.url", Kind::OptionalUrl, Default::Text(""), "Base URL of the embeddings API, e.g. http://127.0.0.1:11434/v1."),

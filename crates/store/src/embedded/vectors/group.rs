@@ -3,6 +3,8 @@
 //! chunks.
 
 use super::Shared;
+use super::activity::Counts;
+use super::compact::{LEVELS, max_segments, segment_chunks};
 use super::payload::{head_to_payload, point_id, position_payload};
 use super::plan::{Plan, PreparedWrite, head_id, plan};
 use super::shards::Shards;
@@ -105,11 +107,20 @@ pub(super) fn remove(shared: &Shared, chunks: &[ChunkId]) -> Result<()> {
     })
 }
 
-/// Indexes what has grown and merges what has shrunk.
-pub(super) fn optimize(shards: &Shards) -> Result<()> {
+/// Indexes what has grown, merges segments when there are many, and drops what was deleted.
+pub(super) fn optimize(shards: &Shards, optimize_every: usize, counts: &Counts) -> Result<()> {
     let failed = |error| Error::engine("optimise the index", error);
-    let has_new_segments = shards.chunks.optimize().map_err(failed)? | shards.pages.optimize().map_err(failed)?;
+    let mut has_new_segments = false;
+    for level in 1..=LEVELS {
+        let info = shards.chunks.info();
+        if info.segments_count > max_segments(info.points_count, optimize_every) {
+            Counts::add(&counts.merges);
+            has_new_segments |= shards.merge(segment_chunks(level, optimize_every))?;
+        }
+    }
+    has_new_segments |= shards.chunks.optimize().map_err(failed)? | shards.pages.optimize().map_err(failed)?;
     if has_new_segments {
+        Counts::add(&counts.optimized);
         // The segment that takes the next writes is new and has no payload indexes yet.
         shards.make_indexes()?;
         shards.chunks.flush();
@@ -140,23 +151,40 @@ mod tests {
         }
     }
 
+    fn shards(dir: &tempfile::TempDir) -> Shards {
+        Shards::open(dir.path(), &IndexModel { id: "m".to_owned(), dimension: 2 }, 200).unwrap()
+    }
+
     #[test]
     fn an_optimised_index_has_payload_indexes_in_old_and_new_segments() {
         let dir = tempfile::tempdir().unwrap();
-        let model = IndexModel { id: "m".to_owned(), dimension: 2 };
-        let shards = Shards::open(dir.path(), &model, 200).unwrap();
+        let shards = shards(&dir);
         for round in 0..3 {
             upsert(&shards.chunks, (round * 300..(round + 1) * 300).map(point).collect()).unwrap();
             shards.chunks.flush();
-            optimize(&shards).unwrap();
+            optimize(&shards, 200, &Counts::default()).unwrap();
         }
         upsert(&shards.chunks, (900..950).map(point).collect()).unwrap();
         let info = shards.chunks.info();
         assert_eq!(info.points_count, 950);
-        assert!(info.segments_count > 1, "nothing was optimised");
-        assert_eq!(info.payload_schema.len(), 5);
+        assert_eq!(info.segments_count, 4, "three optimised ones and the growing one");
+        assert_eq!(info.payload_schema.len(), 4);
         for (field, index) in info.payload_schema {
             assert_eq!(index.points, 950, "{field}");
         }
+    }
+
+    #[test]
+    fn many_segments_become_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (shards, counts) = (shards(&dir), Counts::default());
+        for round in 0..9 {
+            upsert(&shards.chunks, (round * 200..(round + 1) * 200).map(point).collect()).unwrap();
+            shards.chunks.flush();
+            optimize(&shards, 250, &counts).unwrap();
+        }
+        let info = shards.chunks.info();
+        assert_eq!((info.points_count, counts.read().n_merges), (1_800, 1));
+        assert!(info.segments_count <= 4, "{} segments", info.segments_count);
     }
 }

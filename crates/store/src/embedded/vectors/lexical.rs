@@ -1,11 +1,12 @@
 //! The BM25 side: text in, sparse vectors out. Hashing, stop words and stemming are the engine's own, so that a
 //! server's index and this one agree. The engine adds the inverse document frequency when it is asked.
 
+use super::words::Words;
 use crate::vectors::ChunkPayload;
 use crate::{Error, Result};
 use qdrant_edge::SparseVector;
 use qdrant_edge::TokenizerType;
-use qdrant_edge::bm25_embed::{EdgeBm25, EdgeBm25Config};
+use qdrant_edge::bm25_embed::EdgeBm25Config;
 use qdrant_edge::external::ordered_float::NotNan;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -55,7 +56,7 @@ const MAX_QUERY_WORDS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Lexical {
     average_words: NotNan<f64>,
-    models: Mutex<BTreeMap<&'static str, Arc<EdgeBm25>>>,
+    models: Mutex<BTreeMap<&'static str, Arc<Words>>>,
     /// Languages of the stored chunks, those of most chunks first.
     stored: RwLock<Vec<&'static str>>,
 }
@@ -124,7 +125,7 @@ impl Lexical {
         Ok(weights)
     }
 
-    fn model(&self, language: &'static str) -> Result<Arc<EdgeBm25>> {
+    fn model(&self, language: &'static str) -> Result<Arc<Words>> {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(model) = models.get(language) {
             return Ok(Arc::clone(model));
@@ -140,7 +141,7 @@ impl Lexical {
             tokenizer,
             ..EdgeBm25Config::default()
         };
-        let model = Arc::new(EdgeBm25::new(config).map_err(|error| Error::engine("set up BM25", error))?);
+        let model = Arc::new(Words::try_new(config)?);
         models.insert(language, Arc::clone(&model));
         Ok(model)
     }

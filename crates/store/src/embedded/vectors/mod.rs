@@ -13,6 +13,8 @@
 //! Searches scan: no HNSW graph is built yet, at any size. Up to about 100,000 chunks that is the faster way; above
 //! it a semantic search takes time in proportion to the number of chunks.
 
+mod activity;
+mod compact;
 mod group;
 mod lexical;
 mod meta;
@@ -22,14 +24,17 @@ mod plan;
 mod read;
 mod shards;
 mod space;
+mod words;
 mod writer;
 
+pub use activity::Activity;
 pub use options::VectorOptions;
 
 use crate::vectors::{
     ChunkPoint, IndexModel, PageHead, PageWrite, Side, SideHit, SideQuery, StoredChunk, VectorStore, WriteAnswer,
 };
 use crate::{Error, Result};
+use activity::Counts;
 use argiope_protocol::{ChunkId, PageKey, TenantId};
 use async_trait::async_trait;
 use lexical::Lexical;
@@ -47,6 +52,9 @@ use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 use writer::{Command, QueuedWrites, Writer};
 
+/// Fewest threads that run the engine's code for callers.
+const MIN_THREADS: usize = 2;
+
 /// The vector store of one machine.
 ///
 /// Dropping it flushes and waits for its thread, which takes up to some hundred milliseconds; in async code
@@ -56,6 +64,8 @@ pub struct EmbeddedVectors {
     shared: Arc<Shared>,
     /// Room in the queue, one permit a chunk and one a call.
     room: Arc<Semaphore>,
+    /// One permit a thread that may run the engine's code at a time.
+    threads: Arc<Semaphore>,
     writer: Mutex<Option<WriterHandle>>,
 }
 
@@ -72,6 +82,7 @@ struct Shared {
     model: IndexModel,
     options: VectorOptions,
     lexical: Lexical,
+    counts: Counts,
     state: RwLock<State>,
 }
 
@@ -129,7 +140,7 @@ impl EmbeddedVectors {
         stored_languages(&shards)?.iter().for_each(|code| lexical.note_stored(Some(code)));
         let n_room = options.queue_chunks.max(1);
         let state = RwLock::new(State::Open(Box::new(shards)));
-        let shared = Arc::new(Shared { dir, model, options, lexical, state });
+        let shared = Arc::new(Shared { dir, model, options, lexical, counts: Counts::default(), state });
         // Each command that takes room takes at least one permit, so the queue is never full of them; the rest is
         // for closing and for removing strays.
         let (commands, receiver) = sync_channel(usize::try_from(n_room).unwrap_or(usize::MAX).saturating_add(16));
@@ -139,7 +150,9 @@ impl EmbeddedVectors {
             .spawn(move || writer.run())
             .map_err(|error| Error::engine("start the writer", error))?;
         let room = Arc::new(Semaphore::new(usize::try_from(n_room).unwrap_or(usize::MAX)));
-        Ok(Self { shared, room, writer: Mutex::new(Some(WriterHandle { commands, thread })) })
+        let n_threads = std::thread::available_parallelism().map_or(MIN_THREADS, |n| n.get().max(MIN_THREADS));
+        let threads = Arc::new(Semaphore::new(n_threads));
+        Ok(Self { shared, room, threads, writer: Mutex::new(Some(WriterHandle { commands, thread })) })
     }
 
     /// Writes out what is queued, flushes and closes; the directory can be opened again then. Later calls answer
@@ -157,6 +170,12 @@ impl EmbeddedVectors {
         })
         .await?;
         answer.await.unwrap_or(Ok(()))
+    }
+
+    /// What it has done since it was opened.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.shared.counts.read()
     }
 
     fn take_writer(&self) -> Option<WriterHandle> {
@@ -180,7 +199,19 @@ impl EmbeddedVectors {
         run: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let shared = Arc::clone(&self.shared);
-        blocking(move || caught(context, || run(&shared))).await
+        self.compute(move || caught(context, || run(&shared))).await
+    }
+
+    /// Runs code that takes CPU. Bounded: each thread of the runtime's pool keeps memory of its own, and the pool
+    /// has as many as there are calls.
+    async fn compute<T: Send + 'static>(&self, run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let permit = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| Error::Closed)?;
+        blocking(move || {
+            let result = run();
+            drop(permit);
+            result
+        })
+        .await
     }
 }
 
@@ -209,12 +240,13 @@ impl VectorStore for EmbeddedVectors {
         let n_room = u32::try_from(n_chunks + 1).unwrap_or(u32::MAX).min(self.shared.options.queue_chunks.max(1));
         let room = Arc::clone(&self.room).acquire_many_owned(n_room).await.map_err(|_| Error::Closed)?;
         let shared = Arc::clone(&self.shared);
-        let writes = blocking(move || {
-            caught("prepare a write", || {
-                group.into_iter().map(|write| prepare(&shared, write)).collect::<Result<Vec<_>>>()
+        let writes = self
+            .compute(move || {
+                caught("prepare a write", || {
+                    group.into_iter().map(|write| prepare(&shared, write)).collect::<Result<Vec<_>>>()
+                })
             })
-        })
-        .await?;
+            .await?;
         let (reply, answer) = oneshot::channel();
         self.send(Command::Apply(QueuedWrites { writes, reply, room }))?;
         answer.await.unwrap_or(Err(Error::Closed))

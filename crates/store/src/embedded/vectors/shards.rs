@@ -1,6 +1,6 @@
 //! The engine's two shards on disk: chunks with their vectors, and page heads without any.
 
-use super::payload::{DOMAIN, HOST, LANGUAGE, PAGE, TENANT, head_from_payload, path, point_id, uuid_of};
+use super::payload::{DOMAIN, HOST, LANGUAGE, TENANT, head_from_payload, path, point_id, uuid_of};
 use crate::vectors::{IndexModel, PageHead};
 use crate::{Error, Result};
 use qdrant_edge::{
@@ -23,8 +23,12 @@ pub(super) const BM25: &str = "bm25";
 /// can be thrown away sooner.
 const LOG_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 
-/// What the chunks can be filtered by; the tenant is in every filter.
-const CHUNK_INDEXES: [&str; 5] = [TENANT, HOST, DOMAIN, LANGUAGE, PAGE];
+/// What the chunks can be filtered by; the tenant is in every filter. Each field costs: a new segment reads every
+/// payload once for each of them, and keeps some files for it.
+const CHUNK_INDEXES: [&str; 4] = [TENANT, HOST, DOMAIN, LANGUAGE];
+/// A target that the number of segments never exceeds: the engine's own merges would write a small index anew at
+/// each optimisation. See `compact`.
+const NO_MERGES: usize = 1_000_000;
 const PAGE_INDEXES: [&str; 1] = [TENANT];
 
 /// Both shards, open.
@@ -34,6 +38,8 @@ pub(super) struct Shards {
     pub(super) chunks: EdgeShard,
     /// Page heads.
     pub(super) pages: EdgeShard,
+    /// Bytes of a dense vector, which the engine measures segments by.
+    chunk_bytes: usize,
 }
 
 impl Shards {
@@ -44,7 +50,8 @@ impl Shards {
             let chunks = dir.join(format!("chunks_{}_{}", file_name(&model.id), model.dimension));
             let chunks = open_shard(&chunks, chunk_config(model.dimension, optimize_every))?;
             let pages = open_shard(&dir.join("pages"), page_config())?;
-            let shards = Self { chunks, pages };
+            let chunk_bytes = usize::try_from(model.dimension).unwrap_or(usize::MAX).saturating_mul(4);
+            let shards = Self { chunks, pages, chunk_bytes };
             // Opening an index that is complete writes nothing, so it may be searched on a full disk.
             if !shards.has_indexes() {
                 shards.make_indexes()?;
@@ -76,6 +83,22 @@ impl Shards {
             }
         }
         Ok(())
+    }
+
+    /// Makes larger chunk segments of small ones, each of less than `max_chunks` chunks.
+    pub(super) fn merge(&self, max_chunks: usize) -> Result<bool> {
+        let failed = |error| Error::engine("merge segments", error);
+        let unmerged = self.chunks.config().optimizers.clone();
+        let max_kib = max_chunks.saturating_mul(self.chunk_bytes) / 1024;
+        let merging = EdgeOptimizersConfig {
+            default_segment_number: Some(1),
+            max_segment_size: Some(max_kib.max(1)),
+            ..unmerged.clone()
+        };
+        self.chunks.set_optimizers_config(merging).map_err(failed)?;
+        let result = self.chunks.optimize().map_err(failed);
+        self.chunks.set_optimizers_config(unmerged).map_err(failed)?;
+        result
     }
 
     /// The heads that exist among these ids.
@@ -141,7 +164,8 @@ fn chunk_config(dimension: u32, optimize_every: usize) -> EdgeConfig {
     let dense = EdgeVectorParams {
         size,
         distance: Distance::Cosine,
-        on_disk: None,
+        // In memory would mean files of 32 MiB for each segment, whatever it holds, and all of them read at once.
+        on_disk: Some(true),
         multivector_config: None,
         datatype: None,
         quantization_config: None,
@@ -149,10 +173,14 @@ fn chunk_config(dimension: u32, optimize_every: usize) -> EdgeConfig {
     };
     // A tenth less than what is written between two optimisations, so that each of them finds the segment due.
     let threshold_kib = optimize_every.saturating_mul(size).saturating_mul(4) / 1024 * 9 / 10;
-    let optimizers = EdgeOptimizersConfig { indexing_threshold: Some(threshold_kib.max(1)), ..Default::default() };
+    let optimizers = EdgeOptimizersConfig {
+        indexing_threshold: Some(threshold_kib.max(1)),
+        default_segment_number: Some(NO_MERGES),
+        ..Default::default()
+    };
     EdgeConfigBuilder::new()
         .vector(DENSE, dense)
-        .sparse_vector(BM25, EdgeSparseVectorParamsBuilder::new().modifier(Modifier::Idf).build())
+        .sparse_vector(BM25, EdgeSparseVectorParamsBuilder::new().modifier(Modifier::Idf).on_disk(true).build())
         .hnsw_config(no_graph())
         .optimizers(optimizers)
         .wal_options(log_options())

@@ -3,6 +3,7 @@
 //!
 //! Commands are answered when what they did is flushed (`group`).
 
+use super::activity::Counts;
 use super::meta::DirLock;
 use super::plan::PreparedWrite;
 use super::shards::{Shards, caught};
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 use argiope_protocol::ChunkId;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::{error, info, warn};
 
@@ -47,6 +48,8 @@ pub(super) struct Writer {
     n_unoptimized: usize,
     /// Set by a failure, cleared by a commit: the store is re-opened once between the two.
     was_reopened: bool,
+    /// How long the last group took to commit.
+    last_commit: Duration,
     /// Freed when the thread ends, after everything is flushed.
     _lock: DirLock,
 }
@@ -55,7 +58,7 @@ impl Writer {
     pub(super) fn new(shared: Arc<Shared>, commands: Receiver<Command>, lock: DirLock) -> Self {
         // The growing segment of an index that existed may be nearly full already.
         let n_unoptimized = shared.options.optimize_every;
-        Self { shared, commands, n_unoptimized, was_reopened: false, _lock: lock }
+        Self { shared, commands, n_unoptimized, was_reopened: false, last_commit: Duration::ZERO, _lock: lock }
     }
 
     /// Runs until a close command or until every sender is gone; the index is flushed and closed then.
@@ -85,14 +88,18 @@ impl Writer {
         }
     }
 
-    /// Waits for more writes until the group is large or old enough. Answers what ended it early, if anything.
+    /// Waits for more writes until the group is large or old enough: as long as writes keep coming, four times as
+    /// long as the last commit took, so that commits take a fifth of the time at most and the first page waits for
+    /// nothing. Answers what ended it early, if anything.
     fn gather(&self, first: QueuedWrites) -> (Vec<QueuedWrites>, Option<Command>) {
         let options = &self.shared.options;
-        let deadline = Instant::now() + options.group_wait;
+        let wait = (self.last_commit * 4).min(options.max_group_wait).max(options.group_wait);
+        let deadline = Instant::now() + wait;
         let mut n_chunks = first.n_chunks();
         let mut group = vec![first];
         while n_chunks < options.group_chunks {
-            match self.commands.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            let wait = options.group_wait.min(deadline.saturating_duration_since(Instant::now()));
+            match self.commands.recv_timeout(wait) {
                 Ok(Command::Apply(queued)) => {
                     n_chunks += queued.n_chunks();
                     group.push(queued);
@@ -111,6 +118,7 @@ impl Writer {
             writes.extend(queued.writes);
         }
         let n_chunks: usize = writes.iter().map(|write| write.points.len()).sum();
+        let began = Instant::now();
         let shared = Arc::clone(&self.shared);
         let result = space::check(&shared.dir, &shared.options, 1)
             .and_then(|()| self.engine("write a group", |shared| group::write(shared, writes)));
@@ -131,6 +139,8 @@ impl Writer {
             drop(room);
         }
         if result.is_ok() {
+            Counts::add(&shared.counts.groups);
+            self.last_commit = began.elapsed();
             self.was_reopened = false;
             self.n_unoptimized += n_chunks;
             self.optimize_if_due();
@@ -186,7 +196,10 @@ impl Writer {
             return;
         }
         self.n_unoptimized = 0;
-        if let Err(failure) = self.engine("optimise the index", |shared| shared.with_shards(group::optimize)) {
+        let optimize = |shared: &Shared| {
+            shared.with_shards(|shards| group::optimize(shards, shared.options.optimize_every, &shared.counts))
+        };
+        if let Err(failure) = self.engine("optimise the index", optimize) {
             warn!(%failure, "index is not optimised");
         }
     }
