@@ -21,6 +21,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Huge pages would make resident, and zero, 2 MiB wherever the allocator hands out its first 64 KiB of a kind:
+    // twice the memory and a fifth more CPU in a crawl. Without the permission to choose it is the system's choice.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let is_json = std::env::args_os().any(|argument| argument == "--json");
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
