@@ -72,7 +72,7 @@ pub struct AdmitReport {
     pub n_over_budget: u32,
 }
 
-/// A request for the next URL of a host.
+/// A request for the next URLs of a host.
 #[derive(Debug, Clone)]
 pub struct LeaseRequest {
     /// The host.
@@ -85,13 +85,15 @@ pub struct LeaseRequest {
     pub window: Duration,
     /// Leases that the host may have out at once.
     pub max_in_flight: u16,
+    /// URLs wanted. With a delay no answer holds more than one: each start moves the gate.
+    pub max_urls: u16,
 }
 
 /// Answer to a [`LeaseRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseAnswer {
-    /// The right to fetch one URL; the host's gate was moved.
-    Granted(Box<Lease>),
+    /// The right to fetch these URLs, at least one; the host's gate was moved.
+    Granted(Vec<Lease>),
     /// The host's gate or block ends then.
     NotBefore(Timestamp),
     /// As many leases are out as the host may have.
@@ -274,7 +276,7 @@ pub trait FrontierStore: Send + Sync + 'static {
     async fn peek(&self, claim: &Claim, host: &Host, limit: usize, now: Timestamp) -> Result<Vec<(JobId, Candidate)>>;
     /// Ends queued URLs without a fetch (robots). URLs that are not queued are left alone. Answers how many ended.
     async fn discard(&self, claim: &Claim, job: JobId, pages: Vec<PageKey>, fate: Fate, now: Timestamp) -> Result<u32>;
-    /// Leases the host's next URL: jobs by weighted round robin, inside a job by band, then depth, then age.
+    /// Leases the host's next URLs, each as if it were asked for alone: jobs by weighted round robin, inside a job by band, then depth, then age.
     /// First takes back expired leases of the host (bounded per call): an expired lease keeps its attempt, and its URL
     /// ends as `Failed(LeaseLost)` when no attempt is left. Then in this order: `NotBefore` while the gate or a block
     /// holds, `Busy` while `max_in_flight` leases are out, `NotBefore` when only retries wait whose time has not come.

@@ -1,6 +1,6 @@
 //! A domain with something to do now: translates messages for its core and starts turns as tasks.
 
-use super::domain_core::{Core, Effect, Event, Turn};
+use super::domain_core::{Cleared, Core, Effect, Event, Turn};
 use super::shard::ShardMessage;
 use super::slot::Health;
 use super::turn::{TurnContext, take_turn};
@@ -103,7 +103,9 @@ impl State {
 
     fn perform(&mut self, myself: &ActorRef<DomainMessage>, effect: Effect) {
         match effect {
-            Effect::TakeTurn(host) => start_turn(self.arguments.context.clone(), myself.clone(), host),
+            Effect::TakeTurn(host, room, cleared) => {
+                start_turn(self.arguments.context.clone(), myself.clone(), host, room, cleared);
+            }
             Effect::Block(host, until) => {
                 let frontier = self.arguments.context.frontier.clone();
                 tasks::spawn(TaskKind::Turn, async move {
@@ -131,7 +133,7 @@ impl State {
 }
 
 /// The turn's end is told even when the turn panics, so that the host does not stay in its turn for ever.
-fn start_turn(context: TurnContext, myself: ActorRef<DomainMessage>, host: Host) {
+fn start_turn(context: TurnContext, myself: ActorRef<DomainMessage>, host: Host, room: u16, cleared: Cleared) {
     struct Ending {
         actor: ActorRef<DomainMessage>,
         host: Host,
@@ -144,6 +146,6 @@ fn start_turn(context: TurnContext, myself: ActorRef<DomainMessage>, host: Host)
     }
     tasks::spawn(TaskKind::Turn, async move {
         let mut ending = Ending { actor: myself.clone(), host: host.clone(), turn: Turn::Trouble };
-        ending.turn = take_turn(&context, &myself, &host).await;
+        ending.turn = take_turn(&context, &myself, &host, room, cleared).await;
     });
 }

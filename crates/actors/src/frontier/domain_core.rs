@@ -18,11 +18,20 @@ const LAST_PARK: Duration = Duration::from_hours(1);
 /// Longest pause that a server may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
+/// What a look at the head of a host's queue found: the next turns need no look of their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Cleared {
+    /// URLs at the head that robots.txt allows.
+    pub(super) n_urls: usize,
+    /// The delay that their origins ask for.
+    pub(super) delay: Duration,
+}
+
 /// How a host's turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// A lease went to the fetcher.
-    Dispatched,
+    /// A lease went to the fetcher; so much is known of the URLs behind it.
+    Dispatched(Cleared),
     /// Something else was done (robots, discards); another turn may follow at once.
     Again,
     /// Nothing may start before then.
@@ -53,8 +62,8 @@ pub(super) enum Event {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Take a turn for the host.
-    TakeTurn(Host),
+    /// Take a turn for the host, which has room for so many requests, and of whose queue so much is known.
+    TakeTurn(Host, u16, Cleared),
     /// Nothing of the host before then, durably.
     Block(Host, Timestamp),
     /// Send `Wake` then.
@@ -72,6 +81,7 @@ struct HostState {
     n_requests: u16,
     n_failures: u32,
     due: Timestamp,
+    cleared: Cleared,
 }
 
 /// One domain.
@@ -110,7 +120,7 @@ impl Core {
         for (host, state) in &mut self.hosts {
             if state.has_work && !state.is_in_turn && state.n_requests < per_host && state.due <= now {
                 state.is_in_turn = true;
-                effects.push(Effect::TakeTurn(host.clone()));
+                effects.push(Effect::TakeTurn(host.clone(), per_host - state.n_requests, state.cleared));
             }
         }
         let is_engaged = self.hosts.values().any(|state| state.is_in_turn || state.n_requests > 0);
@@ -128,9 +138,10 @@ impl Core {
 impl HostState {
     fn end_turn(&mut self, turn: Turn, now: Timestamp) {
         self.is_in_turn = false;
+        self.cleared = if let Turn::Dispatched(cleared) = turn { cleared } else { Cleared::default() };
         match turn {
             _ if std::mem::take(&mut self.is_outdated) => self.due = now,
-            Turn::Dispatched | Turn::Again => self.due = now,
+            Turn::Dispatched(_) | Turn::Again => self.due = now,
             Turn::NotBefore(at) => self.due = at,
             Turn::Busy => self.due = now.after(BUSY_PAUSE),
             Turn::Empty => self.has_work = false,
@@ -164,15 +175,19 @@ mod tests {
     use super::*;
     use crate::frontier::testing::{at, host};
 
+    fn take_turn(host: &Host) -> Effect {
+        Effect::TakeTurn(host.clone(), 1, Cleared::default())
+    }
+
     #[test]
     fn one_turn_and_one_request_at_a_time() {
         let a = host("a.example");
         let mut core = Core::default();
-        assert_eq!(core.on(Event::Ready(a.clone()), 1, at(0)), [Effect::TakeTurn(a.clone())]);
+        assert_eq!(core.on(Event::Ready(a.clone()), 1, at(0)), [take_turn(&a)]);
         assert_eq!(core.on(Event::Ready(a.clone()), 1, at(1)), []);
         assert_eq!(core.on(Event::SlotTaken(a.clone()), 1, at(2)), []);
-        assert_eq!(core.on(Event::TurnEnded(a.clone(), Turn::Dispatched), 1, at(2)), []);
-        assert_eq!(core.on(Event::SlotFreed(a.clone(), Health::Fine), 1, at(3)), [Effect::TakeTurn(a)]);
+        assert_eq!(core.on(Event::TurnEnded(a.clone(), Turn::Dispatched(Cleared::default())), 1, at(2)), []);
+        assert_eq!(core.on(Event::SlotFreed(a.clone(), Health::Fine), 1, at(3)), [take_turn(&a)]);
     }
 
     #[test]
@@ -182,7 +197,22 @@ mod tests {
         core.on(Event::Ready(a.clone()), 1, at(0));
         core.on(Event::SlotTaken(a.clone()), 1, at(0));
         assert_eq!(core.on(Event::SlotFreed(a.clone(), Health::Fine), 1, at(1)), []);
-        assert_eq!(core.on(Event::TurnEnded(a.clone(), Turn::Dispatched), 1, at(2)), [Effect::TakeTurn(a)]);
+        assert_eq!(
+            core.on(Event::TurnEnded(a.clone(), Turn::Dispatched(Cleared::default())), 1, at(2)),
+            [take_turn(&a)]
+        );
+    }
+
+    #[test]
+    fn what_a_look_found_is_handed_to_the_next_turn_and_forgotten_when_one_ends_otherwise() {
+        let a = host("a.example");
+        let cleared = Cleared { n_urls: 7, delay: Duration::from_secs(2) };
+        let mut core = Core::default();
+        core.on(Event::Ready(a.clone()), 2, at(0));
+        core.on(Event::SlotTaken(a.clone()), 2, at(0));
+        let next = core.on(Event::TurnEnded(a.clone(), Turn::Dispatched(cleared)), 2, at(1));
+        assert_eq!(next, [Effect::TakeTurn(a.clone(), 1, cleared)]);
+        assert_eq!(core.on(Event::TurnEnded(a.clone(), Turn::Again), 2, at(2)), [take_turn(&a)]);
     }
 
     #[test]
@@ -192,7 +222,7 @@ mod tests {
             let mut core = Core::default();
             core.on(Event::Ready(a.clone()), 1, at(0));
             core.on(Event::Ready(a.clone()), 1, at(1));
-            assert_eq!(core.on(Event::TurnEnded(a.clone(), turn), 1, at(2)), [Effect::TakeTurn(a)], "{turn:?}");
+            assert_eq!(core.on(Event::TurnEnded(a.clone(), turn), 1, at(2)), [take_turn(&a)], "{turn:?}");
         }
     }
 
@@ -203,7 +233,7 @@ mod tests {
         core.on(Event::Ready(a.clone()), 1, at(0));
         let near = core.on(Event::TurnEnded(a.clone(), Turn::NotBefore(at(1_000))), 1, at(0));
         assert_eq!(near, [Effect::WakeAt(at(1_000))]);
-        assert_eq!(core.on(Event::Wake, 1, at(1_000)), [Effect::TakeTurn(a.clone())]);
+        assert_eq!(core.on(Event::Wake, 1, at(1_000)), [take_turn(&a)]);
         let far = core.on(Event::TurnEnded(a.clone(), Turn::NotBefore(at(9_000))), 1, at(1_000));
         assert_eq!(far, [Effect::Passivate(BTreeMap::from([(a, at(9_000))]))]);
     }

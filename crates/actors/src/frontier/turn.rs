@@ -1,8 +1,8 @@
 //! One turn of a host: wait for a fetcher's credit, make sure of the robots rules, end what they deny, lease one
-//! URL, hand it to the fetcher.
+//! URL (several where no delay holds), hand them to the fetcher.
 
 use super::domain::DomainMessage;
-use super::domain_core::Turn;
+use super::domain_core::{Cleared, Turn};
 use super::owner::Frontier;
 use super::robots::{Known, RobotsCache};
 use super::slot::{Health, HostSlot};
@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 
 /// URLs looked at before a lease, so that what robots deny costs no start.
 const PEEKED: usize = 32;
+/// URLs that one turn leases at most.
+const MAX_URLS_A_TURN: u16 = 16;
 /// Leases of one host between fetcher and settling. Requests at once are counted by the domain's core.
 const MAX_LEASES_PER_HOST: u16 = 512;
 
@@ -54,13 +56,21 @@ pub struct TurnContext {
 /// Why a turn ends early.
 type Early = Turn;
 
-pub(super) async fn take_turn(context: &TurnContext, domain: &ActorRef<DomainMessage>, host: &Host) -> Turn {
+/// `room` is how many requests the host may take now. `cleared` is what an earlier turn saw of the queue: a URL that
+/// came in before those is judged when it is leased; if robots.txt denies it, that costs a start, never a request.
+pub(super) async fn take_turn(
+    context: &TurnContext,
+    domain: &ActorRef<DomainMessage>,
+    host: &Host,
+    room: u16,
+    cleared: Cleared,
+) -> Turn {
     let permit = context.fetch.acquire(0).await;
     // Asked after the wait: what drains takes no lease any more.
     if context.draining.load(Ordering::Relaxed) {
         return Turn::NotBefore(now().after(Duration::from_secs(60)));
     }
-    match context.turn(domain, host, permit).await {
+    match context.turn(domain, host, room, cleared, permit).await {
         Ok(turn) | Err(TurnError::Early(turn)) => turn,
         Err(TurnError::Store(error)) => {
             tracing::warn!(%host, %error, "frontier not available, trying again");
@@ -81,7 +91,29 @@ impl From<argiope_store::Error> for TurnError {
 }
 
 impl TurnContext {
-    async fn turn(&self, domain: &ActorRef<DomainMessage>, host: &Host, permit: Permit) -> Result<Turn, TurnError> {
+    async fn turn(
+        &self,
+        domain: &ActorRef<DomainMessage>,
+        host: &Host,
+        room: u16,
+        cleared: Cleared,
+        permit: Permit,
+    ) -> Result<Turn, TurnError> {
+        let mut cleared = cleared;
+        if cleared.n_urls == 0 {
+            match self.look(host).await? {
+                Some(found) => cleared = found,
+                None => return Ok(Turn::Again),
+            }
+        }
+        cleared.delay = cleared.delay.max(self.jobs.manners().delay);
+        let permits = self.permits(permit, if cleared.delay.is_zero() { room } else { 1 });
+        self.lease(domain, host, cleared, permits).await
+    }
+
+    /// Looks at the head of the host's queue: makes sure of the robots rules, ends what they deny. `None` when
+    /// something was ended.
+    async fn look(&self, host: &Host) -> Result<Option<Cleared>, TurnError> {
         let peeked = self.frontier.peek(host, PEEKED).await?;
         let mut delay = self.jobs.manners().delay;
         let mut denied: BTreeMap<(JobId, &'static str), (Fate, Vec<PageKey>)> = BTreeMap::new();
@@ -108,9 +140,9 @@ impl TurnContext {
             for ((job, _), (fate, pages)) in denied {
                 self.frontier.discard(host, job, pages, fate).await?;
             }
-            return Ok(Turn::Again);
+            return Ok(None);
         }
-        self.lease(domain, host, delay, permit).await
+        Ok(Some(Cleared { n_urls: peeked.len(), delay }))
     }
 
     /// The rules of an origin, or why its URLs fail. Ends the turn when they have to be waited for.
@@ -158,13 +190,25 @@ impl TurnContext {
         Ok(())
     }
 
+    /// One permit for each URL of this turn: where no delay spaces a host's starts, a turn takes several at once, as
+    /// long as they are free and no rate counts them one by one.
+    fn permits(&self, first: Permit, room: u16) -> Vec<Permit> {
+        let mut permits = vec![first];
+        while self.rate.is_none() && permits.len() < usize::from(room.min(MAX_URLS_A_TURN)) {
+            let Some(permit) = self.fetch.try_acquire(0) else { break };
+            permits.push(permit);
+        }
+        permits
+    }
+
     async fn lease(
         &self,
         domain: &ActorRef<DomainMessage>,
         host: &Host,
-        delay: Duration,
-        permit: Permit,
+        cleared: Cleared,
+        permits: Vec<Permit>,
     ) -> Result<Turn, TurnError> {
+        let delay = cleared.delay;
         if let Some(rate) = &self.rate {
             rate.until_ready().await;
         }
@@ -174,37 +218,57 @@ impl TurnContext {
             delay,
             window: self.window,
             max_in_flight: MAX_LEASES_PER_HOST,
+            max_urls: u16::try_from(permits.len()).unwrap_or(1),
         };
         let opened = Instant::now();
-        let lease = match self.frontier.lease(&request).await? {
-            LeaseAnswer::Granted(lease) => *lease,
+        let leases = match self.frontier.lease(&request).await? {
+            LeaseAnswer::Granted(leases) => leases,
             LeaseAnswer::NotBefore(at) => return Ok(Turn::NotBefore(at)),
             LeaseAnswer::Busy => return Ok(Turn::Busy),
             LeaseAnswer::Empty => return Ok(Turn::Empty),
         };
-        let guard = LeaseGuard::new(lease.clone(), self.frontier.clone());
+        let rest = Cleared { n_urls: cleared.n_urls.saturating_sub(leases.len()), delay };
+        // Each is guarded before the first is waited for.
+        let guards: Vec<LeaseGuard> =
+            leases.into_iter().map(|lease| LeaseGuard::new(lease, self.frontier.clone())).collect();
+        let mut turn = Turn::Dispatched(rest);
+        for (guard, permit) in guards.into_iter().zip(permits) {
+            let window = LeaseWindow::new(self.frontier.clone(), host.clone(), self.window, delay, opened);
+            if let Some(early) = self.dispatch(domain, guard, window, permit).await {
+                turn = early;
+            }
+        }
+        Ok(turn)
+    }
+
+    /// Hands a lease to the fetcher; answers how the turn ends when it could not.
+    async fn dispatch(
+        &self,
+        domain: &ActorRef<DomainMessage>,
+        guard: LeaseGuard,
+        window: LeaseWindow,
+        permit: Permit,
+    ) -> Option<Turn> {
+        let lease = guard.lease();
         let Some(job) = self.jobs.get(lease.job) else {
             guard.defer(now().after(Duration::from_secs(60))).await;
-            return Ok(Turn::Again);
+            return Some(Turn::Again);
         };
-        match self.judge_late(&job, &lease) {
+        match self.judge_late(&job, lease) {
             Late::Allowed => {}
             Late::Denied => {
                 guard.settle(Fate::Skipped(SkipReason::RobotsDenied)).await;
-                return Ok(Turn::Again);
+                return Some(Turn::Again);
             }
             Late::Unknown => {
                 guard.defer(now()).await;
-                return Ok(Turn::Again);
+                return Some(Turn::Again);
             }
         }
-        let window = Arc::new(LeaseWindow::new(self.frontier.clone(), host.clone(), self.window, delay, opened));
+        let slot = HostSlot::take(lease.host.clone(), domain.clone());
         let work = Work { guard, job, prior: None };
-        let slot = HostSlot::take(host.clone(), domain.clone());
-        match self.fetch.send(FetchTask { work, slot, window, permit }) {
-            Ok(()) => Ok(Turn::Dispatched),
-            Err(_) => Ok(Turn::Trouble),
-        }
+        let sent = self.fetch.send(FetchTask { work, slot, window: Arc::new(window), permit });
+        sent.is_err().then_some(Turn::Trouble)
     }
 
     /// A URL that came in after the look at the queue's head is judged by the rules that are known now.

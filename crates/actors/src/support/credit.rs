@@ -64,6 +64,15 @@ impl Edge {
         permit
     }
 
+    /// Credit for one message when it is there now and nobody waits for it.
+    #[must_use]
+    pub fn try_acquire(&self, amount: Amount) -> Option<Permit> {
+        let mut state = self.shared.lock();
+        let is_granted = state.waiting.is_empty() && state.credit.try_spend(amount);
+        drop(state);
+        is_granted.then(|| self.shared.permit(amount))
+    }
+
     /// What is under way on this edge.
     #[must_use]
     pub fn in_flight(&self) -> Amount {
@@ -142,6 +151,7 @@ mod tests {
         while !edge.is_contended() {
             tokio::task::yield_now().await;
         }
+        assert!(edge.try_acquire(Amount::item(1)).is_none(), "who waits comes first");
         drop(first);
         let second = tokio::time::timeout(Duration::from_secs(5), second).await.expect("served").expect("no panic");
         assert_eq!(edge.in_flight(), Amount::item(10));

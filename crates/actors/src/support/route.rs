@@ -39,6 +39,12 @@ impl<M: Message> Route<M> {
         self.edge.acquire(Amount::item(bytes)).await
     }
 
+    /// Credit to send one item of so many bytes, when it is there now.
+    #[must_use]
+    pub fn try_acquire(&self, bytes: u64) -> Option<Permit> {
+        self.edge.try_acquire(Amount::item(bytes))
+    }
+
     /// Sends a message that carries its permit.
     ///
     /// # Errors

@@ -39,12 +39,12 @@ async fn hammer(path: &Path, first: u64, now: Timestamp) {
     };
     let work = async |host: u8| {
         loop {
-            let LeaseAnswer::Granted(lease) = store.lease(&claim, &request(host, 8), now).await.unwrap() else {
+            let LeaseAnswer::Granted(leases) = store.lease(&claim, &request(host, 8), now).await.unwrap() else {
                 tokio::task::yield_now().await;
                 continue;
             };
-            store.settle(&claim, lease.token, Fate::Stored, now).await.unwrap();
-            say(&format!("stored {}", lease.candidate.url));
+            store.settle(&claim, leases[0].token, Fate::Stored, now).await.unwrap();
+            say(&format!("stored {}", leases[0].candidate.url));
         }
     };
     tokio::join!(offers, work(0), work(1), work(2));

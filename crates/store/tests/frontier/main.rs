@@ -90,7 +90,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     let offer = prop::collection::vec((number(), 0..5_u8, source(), 0..3_u16), 0..8);
     prop_oneof![
         4 => (number(), offer).prop_map(|(job, urls)| Operation::Admit(job, urls)),
-        8 => (number(), 1..4_u16, 0..2_000_u64).prop_map(|(host, max, delay)| Operation::Lease(host, max, delay)),
+        8 => (number(), 1..4_u16, prop_oneof![Just(0), 0..2_000_u64], 1..4_u16)
+            .prop_map(|(host, max, delay, n)| Operation::Lease(host, max, delay, n)),
         4 => (any::<usize>(), fate()).prop_map(|(token, fate)| Operation::Settle(token, fate)),
         4 => (any::<usize>(), 0..4_000_u64).prop_map(|(token, wait)| Operation::Retry(token, wait)),
         1 => (any::<usize>(), 0..5_000_u64).prop_map(|(token, wait)| Operation::Defer(token, wait)),

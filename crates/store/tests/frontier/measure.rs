@@ -55,10 +55,10 @@ fn admits_leases_and_settles_are_measured() {
         let watch = Watch::start("lease and settle, 50 hosts at once");
         let work = async |number: u8| {
             for _ in 0..n_leases / 50 {
-                let LeaseAnswer::Granted(lease) = store.lease(&held, &request(number, 1), at(0)).await.unwrap() else {
+                let LeaseAnswer::Granted(leases) = store.lease(&held, &request(number, 1), at(0)).await.unwrap() else {
                     panic!("{} has no URL", host(number));
                 };
-                store.settle(&held, lease.token, Fate::Stored, at(0)).await.unwrap();
+                store.settle(&held, leases[0].token, Fate::Stored, at(0)).await.unwrap();
             }
         };
         futures(work).await;

@@ -80,7 +80,7 @@ pub async fn claim(store: &dyn FrontierStore, now: Timestamp) -> Claim {
     claim.expect("the claim is answered").expect("the shard is free")
 }
 
-/// A request without a delay, for a lease of 10 s.
+/// A request for one URL, without a delay, for a lease of 10 s.
 #[must_use]
 pub fn request(number: u8, max_in_flight: u16) -> LeaseRequest {
     LeaseRequest {
@@ -89,5 +89,6 @@ pub fn request(number: u8, max_in_flight: u16) -> LeaseRequest {
         delay: Duration::ZERO,
         window: Duration::ZERO,
         max_in_flight,
+        max_urls: 1,
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 fn granted(answer: LeaseAnswer) -> Lease {
     match answer {
-        LeaseAnswer::Granted(lease) => *lease,
+        LeaseAnswer::Granted(mut leases) if leases.len() == 1 => leases.remove(0),
         other => panic!("expected a lease, got {other:?}"),
     }
 }
@@ -85,7 +85,7 @@ pub async fn a_lease_lost_with_its_process_costs_no_attempt(factory: &dyn Fronti
             store.admit(&claim, job_id(0), offer, RejectTally::default(), at(0)).await.expect("admitted");
         }
         match store.lease(&claim, &request(0, 1), at(open)).await.expect("answered") {
-            LeaseAnswer::Granted(lease) => assert_eq!((lease.attempt, open < 20), (1, true)),
+            LeaseAnswer::Granted(leases) => assert_eq!((leases[0].attempt, open < 20), (1, true)),
             other => assert_eq!((other, open), (LeaseAnswer::Empty, 20)),
         }
         drop(store);

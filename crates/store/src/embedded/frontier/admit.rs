@@ -48,11 +48,11 @@ pub(super) fn admit(
         }
     }
     for (host, share) in shares.into_iter().filter(|(_, share)| share.n_queued > 0) {
-        step.put(&keys::host_job(claim.shard.number(), share.number, job), &share.row)?;
+        step.put_hot(&keys::host_job(claim.shard.number(), share.number, job), &share.row)?;
         report.queued.insert(host, share.n_queued);
     }
     keep_rejects(step, job, &mut head, &rejects)?;
-    step.put(&keys::job_head(job), &head)?;
+    step.put_hot(&keys::job_head(job), &head)?;
     Ok(report)
 }
 
@@ -72,7 +72,7 @@ fn shares_of(step: &mut Step<'_>, shard: ShardId, job: u32, candidates: &[Candid
     let mut shares = BTreeMap::new();
     for host in names {
         let number = hosts::intern(step, shard, &host)?;
-        let row = step.get(&keys::host_job(shard.number(), number, job))?.unwrap_or_default();
+        let row = step.hot(&keys::host_job(shard.number(), number, job))?.unwrap_or_default();
         shares.insert(host, Share { number, row, n_queued: 0 });
     }
     Ok(shares)

@@ -21,7 +21,7 @@ pub(super) fn claim(
     now: Timestamp,
 ) -> Result<Option<Claim>> {
     let key = keys::claim(shard.number());
-    let old: Option<ClaimRow> = step.get(&key)?;
+    let old: Option<ClaimRow> = step.hot(&key)?;
     let open = step.session().open;
     let is_held = |row: &ClaimRow| row.open == open && !row.is_released && row.expires_at > now && row.node != *node;
     if old.as_ref().is_some_and(is_held) {
@@ -31,7 +31,7 @@ pub(super) fn claim(
     let epoch = after_old.max(min_epoch).max(Epoch(step.meta.epoch_floor));
     step.meta.epoch_high = step.meta.epoch_high.max(epoch.0);
     let expires_at = now.after(ttl);
-    step.put(&key, &ClaimRow { node: node.clone(), epoch, expires_at, open, is_released: false })?;
+    step.put_hot(&key, &ClaimRow { node: node.clone(), epoch, expires_at, open, is_released: false })?;
     take_back_lost(step, shard.number(), now)?;
     Ok(Some(Claim { shard, node: node.clone(), epoch, expires_at }))
 }
@@ -39,19 +39,19 @@ pub(super) fn claim(
 pub(super) fn renew(step: &mut Step<'_>, claim: &Claim, ttl: Duration, now: Timestamp) -> Result<Claim> {
     let mut row = check(step, claim)?;
     row.expires_at = now.after(ttl);
-    step.put(&keys::claim(claim.shard.number()), &row)?;
+    step.put_hot(&keys::claim(claim.shard.number()), &row)?;
     Ok(Claim { expires_at: row.expires_at, ..claim.clone() })
 }
 
 pub(super) fn release(step: &mut Step<'_>, claim: &Claim) -> Result<()> {
     let mut row = check(step, claim)?;
     row.is_released = true;
-    step.put(&keys::claim(claim.shard.number()), &row)
+    step.put_hot(&keys::claim(claim.shard.number()), &row)
 }
 
 /// The claim's row, or `Fenced`.
 pub(super) fn check(view: &impl View, claim: &Claim) -> Result<ClaimRow> {
-    let row: Option<ClaimRow> = view.get(&keys::claim(claim.shard.number()))?;
+    let row: Option<ClaimRow> = view.hot(&keys::claim(claim.shard.number()))?;
     let is_current = |row: &ClaimRow| {
         row.epoch == claim.epoch && row.node == claim.node && !row.is_released && row.open == view.session().open
     };
@@ -78,7 +78,7 @@ fn take_back_lost(step: &mut Step<'_>, shard: u8, now: Timestamp) -> Result<()> 
         let mut host = hosts::load(step, row.host)?;
         lease::take_back(step, &mut work, &mut host, token, true, now)?;
         work.save(step)?;
-        step.put(&keys::host(row.host), &host)?;
+        step.put_hot(&keys::host(row.host), &host)?;
     }
     Ok(())
 }

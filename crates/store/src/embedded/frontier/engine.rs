@@ -1,6 +1,7 @@
 //! Opening the database, and opening it again when it is poisoned.
 
 use super::counter::{Counter, Mark};
+use super::hot::Hot;
 use super::rows::MetaRow;
 use super::table::{Session, Snapshot, Step, check_format, engine_error};
 use super::{OpenOptions, OpenReport};
@@ -50,7 +51,7 @@ impl Engine {
         let database = self.database()?;
         let transaction = database.begin_write().map_err(|e| engine_error("begin write", e))?;
         check_format(&transaction)?;
-        let mut step = Step::begin(&transaction, self.session)?;
+        let mut step = Step::begin(&transaction, self.session, Hot::default())?;
         let meta = &mut step.meta;
         let is_counter_missing = mark.is_none() && meta.commits > 1;
         let mark = mark.unwrap_or_default();
@@ -102,7 +103,7 @@ impl Engine {
         let database = Arc::new(database);
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database.clone());
         let transaction = database.begin_write().map_err(|e| engine_error("begin write", e))?;
-        let commits = Step::begin(&transaction, self.session)?.meta.commits;
+        let commits = Step::begin(&transaction, self.session, Hot::default())?.meta.commits;
         transaction.abort().map_err(|e| engine_error("abort", e))?;
         if commits < known.commits {
             let detail = format!("it holds {commits} commits, {} were answered", known.commits);

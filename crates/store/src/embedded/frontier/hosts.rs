@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The number of a host that the shard knows.
 pub(super) fn number(view: &impl View, shard: ShardId, host: &Host) -> Result<Option<u32>> {
-    view.get(&keys::host_number(shard.number(), host.as_str()))
+    view.hot(&keys::host_number(shard.number(), host.as_str()))
 }
 
 /// Refuses a host that belongs to another shard: its gate would exist twice.
@@ -42,15 +42,15 @@ pub(super) fn intern(step: &mut Step<'_>, shard: ShardId, host: &Host) -> Result
         turns: 0,
         leases: Vec::new(),
     };
-    step.put(&keys::host_number(shard.number(), host.as_str()), &number)?;
-    step.put(&keys::host(number), &row)?;
+    step.put_hot(&keys::host_number(shard.number(), host.as_str()), &number)?;
+    step.put_hot(&keys::host(number), &row)?;
     Ok(number)
 }
 
 /// The host's row. After a new open its gate is at least the open's time plus its last delay: the dead process
 /// may have begun a request that nobody remembers.
 pub(super) fn load(view: &impl View, number: u32) -> Result<HostRow> {
-    let mut row: HostRow = view.get(&keys::host(number))?.ok_or_else(|| torn("a host is missing"))?;
+    let mut row: HostRow = view.hot(&keys::host(number))?.ok_or_else(|| torn("a host is missing"))?;
     let session = view.session();
     if row.open != session.open {
         row.gate = row.gate.max(session.opened_at.after(Duration::from_millis(row.delay_ms)));
@@ -90,7 +90,7 @@ pub(super) fn start(
         return Ok(StartAnswer::NotBefore(row.not_before()));
     }
     row.start(window, delay, now);
-    step.put(&keys::host(number), &row)?;
+    step.put_hot(&keys::host(number), &row)?;
     Ok(StartAnswer::Granted)
 }
 
@@ -107,7 +107,7 @@ fn change(step: &mut Step<'_>, claim: &Claim, host: &Host, edit: impl FnOnce(&mu
     let number = intern(step, claim.shard, host)?;
     let mut row = load(step, number)?;
     edit(&mut row);
-    step.put(&keys::host(number), &row)
+    step.put_hot(&keys::host(number), &row)
 }
 
 pub(super) fn put_robots(step: &mut Step<'_>, claim: &Claim, origin: &Origin, record: &RobotsRecord) -> Result<()> {

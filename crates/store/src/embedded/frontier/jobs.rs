@@ -29,15 +29,15 @@ pub(super) fn create(step: &mut Step<'_>, id: JobId, spec: &JobSpec, now: Timest
         reasons: BTreeMap::new(),
         rejected: BTreeMap::new(),
     };
-    step.put(&keys::job_number(&id), &number)?;
+    step.put_hot(&keys::job_number(&id), &number)?;
     step.put(&keys::job(number), &JobRow { id, spec: spec.clone(), created_at: now, anchors: Vec::new() })?;
-    step.put(&keys::job_head(number), &head)?;
+    step.put_hot(&keys::job_head(number), &head)?;
     Ok(true)
 }
 
 /// The job's number.
 pub(super) fn number(view: &impl View, id: JobId) -> Result<u32> {
-    view.get(&keys::job_number(&id))?.ok_or(Error::UnknownJob(id))
+    view.hot(&keys::job_number(&id))?.ok_or(Error::UnknownJob(id))
 }
 
 fn row(view: &impl View, number: u32) -> Result<JobRow> {
@@ -84,7 +84,7 @@ pub(super) fn update(step: &mut Step<'_>, id: JobId, spec: &JobSpec) -> Result<(
     head.max_pages = spec.limits.max_pages;
     head.max_attempts = spec.limits.max_attempts;
     step.put(&keys::job(number), &row)?;
-    step.put(&keys::job_head(number), &head)
+    step.put_hot(&keys::job_head(number), &head)
 }
 
 pub(super) fn add_anchor(step: &mut Step<'_>, id: JobId, anchor: &CanonicalUrl) -> Result<()> {
@@ -107,7 +107,7 @@ pub(super) fn set_state(step: &mut Step<'_>, id: JobId, state: JobState, now: Ti
     if !head.is_final() && is_allowed && head.state != state {
         head.state = state;
         head.ended_at = head.is_final().then_some(now);
-        step.put(&keys::job_head(number), &head)?;
+        step.put_hot(&keys::job_head(number), &head)?;
         if state == JobState::Cancelled {
             let cancelled = Place::Ended(Fate::Skipped(SkipReason::Cancelled));
             move_where(step, number, |url| url.place.is_queued(), |url| _ = url, cancelled)?;
@@ -128,7 +128,7 @@ pub(super) fn retry_failed(step: &mut Step<'_>, id: JobId, now: Timestamp) -> Re
     }
     head.state = JobState::Running;
     head.ended_at = None;
-    step.put(&keys::job_head(number), &head)?;
+    step.put_hot(&keys::job_head(number), &head)?;
     let is_failed = |url: &UrlRow| matches!(url.place, Place::Ended(Fate::Failed(..)));
     let fresh = |url: &mut UrlRow| (url.attempts, url.losses) = (0, 0);
     move_where(step, number, is_failed, fresh, Place::queued(now, now))
@@ -157,14 +157,14 @@ fn move_where(
         edit(&mut url);
         let share = match shares.entry(place) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(step.get(&keys::host_job(place.0, place.1, job))?.unwrap_or_default()),
+            Entry::Vacant(entry) => entry.insert(step.hot(&keys::host_job(place.0, place.1, job))?.unwrap_or_default()),
         };
         ledger::move_url(step, (job, *page), &mut url, to, &mut head, share)?;
     }
     for ((shard, host), share) in shares {
-        step.put(&keys::host_job(shard, host, job), &share)?;
+        step.put_hot(&keys::host_job(shard, host, job), &share)?;
     }
-    step.put(&keys::job_head(job), &head)?;
+    step.put_hot(&keys::job_head(job), &head)?;
     Ok(pages.len() as u64)
 }
 

@@ -27,10 +27,10 @@ pub(super) fn lease(step: &mut Step<'_>, claim: &Claim, request: &LeaseRequest, 
     } else if host.leases.len() >= usize::from(request.max_in_flight) {
         LeaseAnswer::Busy
     } else {
-        pick(step, claim, request, number, &mut host, now)?
+        pick_all(step, claim, request, number, &mut host, now)?
     };
     if n_taken_back > 0 || matches!(answer, LeaseAnswer::Granted(_)) {
-        step.put(&keys::host(number), &host)?;
+        step.put_hot(&keys::host(number), &host)?;
     }
     Ok(answer)
 }
@@ -98,7 +98,7 @@ pub(super) fn turns(view: &impl View, shard: u8, host: u32) -> Result<(Vec<Turn>
     let mut shares: Vec<(u32, HostJobRow)> = Vec::new();
     view.scan_prefix(&keys::host_jobs(shard, host), &mut |key, bytes| {
         let job = keys::number_at(key, 5).ok_or_else(|| torn("a host's key is short"))?;
-        shares.push((job, unseal(key, bytes)?));
+        shares.push((job, view.hot_in_scan(key, bytes)?));
         Ok(ControlFlow::Continue(()))
     })?;
     let (mut live, mut dead) = (Vec::new(), Vec::new());
@@ -127,7 +127,13 @@ pub(super) fn order(turns: &mut [Turn]) {
     });
 }
 
-fn pick(
+/// Why nothing was picked.
+enum Nothing {
+    Empty,
+    NotBefore(Timestamp),
+}
+
+fn pick_all(
     step: &mut Step<'_>,
     claim: &Claim,
     request: &LeaseRequest,
@@ -135,6 +141,27 @@ fn pick(
     host: &mut HostRow,
     now: Timestamp,
 ) -> Result<LeaseAnswer> {
+    let wanted = if request.delay.is_zero() { request.max_urls.max(1) } else { 1 };
+    let mut leases = Vec::new();
+    while leases.len() < usize::from(wanted) && host.leases.len() < usize::from(request.max_in_flight) {
+        match pick(step, claim, request, number, host, now)? {
+            Ok(lease) => leases.push(lease),
+            Err(Nothing::Empty) if leases.is_empty() => return Ok(LeaseAnswer::Empty),
+            Err(Nothing::NotBefore(at)) if leases.is_empty() => return Ok(LeaseAnswer::NotBefore(at)),
+            Err(_) => break,
+        }
+    }
+    Ok(LeaseAnswer::Granted(leases))
+}
+
+fn pick(
+    step: &mut Step<'_>,
+    claim: &Claim,
+    request: &LeaseRequest,
+    number: u32,
+    host: &mut HostRow,
+    now: Timestamp,
+) -> Result<std::result::Result<Lease, Nothing>> {
     let (turns, dead) = turns(step, host.shard, number)?;
     for job in dead {
         step.remove(&keys::host_job(host.shard, number, job))?;
@@ -143,11 +170,11 @@ fn pick(
     for turn in turns.into_iter().filter(Turn::is_served) {
         let next_due = promote(step, number, turn.job, now)?;
         if let Some(page) = first_ready(step, number, turn.job)? {
-            return grant(step, claim, request, (number, host), (turn.job, page), now);
+            return grant(step, claim, request, (number, host), (turn.job, page), now).map(Ok);
         }
         earliest = [earliest, next_due].into_iter().flatten().min();
     }
-    Ok(earliest.map_or(LeaseAnswer::Empty, LeaseAnswer::NotBefore))
+    Ok(Err(earliest.map_or(Nothing::Empty, Nothing::NotBefore)))
 }
 
 /// Moves retries whose time has come into the order of service. Answers when the next one is due.
@@ -188,7 +215,7 @@ fn grant(
     (number, host): (u32, &mut HostRow),
     (job, page): (u32, PageKey),
     now: Timestamp,
-) -> Result<LeaseAnswer> {
+) -> Result<Lease> {
     let mut work = Work::load(step, job, page)?;
     let candidate = work.url.candidate()?;
     let open = step.session().open;
@@ -203,7 +230,7 @@ fn grant(
     host.start(request.window, request.delay, now);
     host.leases.push(OutRow { token, deadline, open });
     step.put(&keys::lease(host.shard, token), &LeaseRow { job, page, host: number, open })?;
-    Ok(LeaseAnswer::Granted(Box::new(Lease {
+    Ok(Lease {
         token,
         tenant: work.head.tenant.clone(),
         job: work.head.id,
@@ -211,5 +238,5 @@ fn grant(
         candidate,
         attempt: work.url.attempts,
         deadline,
-    })))
+    })
 }

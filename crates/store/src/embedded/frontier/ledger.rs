@@ -19,7 +19,7 @@ impl Work {
     pub(super) fn load(view: &impl View, job: u32, page: PageKey) -> Result<Self> {
         let url: UrlRow = view.get(&keys::url(job, &page))?.ok_or_else(|| torn("a URL is missing"))?;
         let head = head(view, job)?;
-        let share = view.get(&keys::host_job(url.shard, url.host, job))?.unwrap_or_default();
+        let share = view.hot(&keys::host_job(url.shard, url.host, job))?.unwrap_or_default();
         Ok(Self { job, page, url, head, share })
     }
 
@@ -30,8 +30,8 @@ impl Work {
 
     /// Writes the counters.
     pub(super) fn save(&self, step: &mut Step<'_>) -> Result<()> {
-        step.put(&keys::job_head(self.job), &self.head)?;
-        step.put(&keys::host_job(self.url.shard, self.url.host, self.job), &self.share)
+        step.put_hot(&keys::job_head(self.job), &self.head)?;
+        step.put_hot(&keys::host_job(self.url.shard, self.url.host, self.job), &self.share)
     }
 
     /// Puts the URL back to the queue, or ends it when its job was cancelled.
@@ -45,7 +45,7 @@ impl Work {
 
 /// The job's head.
 pub(super) fn head(view: &impl View, job: u32) -> Result<JobHead> {
-    view.get(&keys::job_head(job))?.ok_or_else(|| torn("a job's ledger is missing"))
+    view.hot(&keys::job_head(job))?.ok_or_else(|| torn("a job's ledger is missing"))
 }
 
 /// Rows that contradict each other.

@@ -14,6 +14,7 @@ mod contract;
 mod counter;
 mod engine;
 mod hosts;
+mod hot;
 mod jobs;
 mod keys;
 mod lease;
@@ -47,9 +48,9 @@ pub struct OpenOptions {
 }
 
 impl Default for OpenOptions {
-    /// 32 MiB hold the inner nodes and the hot leaves of a few million URLs.
+    /// 16 MiB hold the inner nodes and the hot leaves of a million URLs.
     fn default() -> Self {
-        Self { cache_bytes: 32 * 1024 * 1024 }
+        Self { cache_bytes: 16 * 1024 * 1024 }
     }
 }
 

@@ -59,7 +59,7 @@ fn end(
     let answer = decide(step, &mut work)?;
     lease::remove(step, &mut host, token)?;
     work.save(step)?;
-    step.put(&keys::host(row.host), &host)?;
+    step.put_hot(&keys::host(row.host), &host)?;
     Ok(answer)
 }
 

@@ -1,5 +1,6 @@
 //! The engine's side: one table of sealed values, seen through a write step or a read snapshot.
 
+use super::hot::Hot;
 use super::keys;
 use super::record::{seal, unseal};
 use super::rows::MetaRow;
@@ -8,6 +9,7 @@ use argiope_protocol::Timestamp;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 type Bytes = &'static [u8];
@@ -38,6 +40,10 @@ pub(super) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlo
 pub(super) trait View {
     /// The row under `key`, decoded.
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>>;
+    /// A row that nearly every call uses, decoded; kept decoded where that pays. Written by [`Step::put_hot`] only.
+    fn hot<T: DeserializeOwned + Clone + Send + 'static>(&self, key: &[u8]) -> Result<Option<T>>;
+    /// The same row, met in a scan.
+    fn hot_in_scan<T: DeserializeOwned + Clone + Send + 'static>(&self, key: &[u8], bytes: &[u8]) -> Result<T>;
     /// Rows from `from` up to and without `to`, in key order.
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<()>;
     /// A kept robots.txt.
@@ -63,15 +69,17 @@ pub(super) struct Step<'t> {
     session: Session,
     /// Store-wide numbers, written at the end of the group.
     pub(super) meta: MetaRow,
+    hot: RefCell<Hot>,
     n_writes: u64,
 }
 
 impl<'t> Step<'t> {
-    /// Opens the tables.
-    pub(super) fn begin(transaction: &'t WriteTransaction, session: Session) -> Result<Self> {
+    /// Opens the tables. `hot` is what the last group that committed left.
+    pub(super) fn begin(transaction: &'t WriteTransaction, session: Session, hot: Hot) -> Result<Self> {
         let rows = transaction.open_table(ROWS).map_err(|e| engine_error("open table", e))?;
         let robots = transaction.open_table(ROBOTS).map_err(|e| engine_error("open table", e))?;
-        let mut step = Self { rows, robots, session, meta: MetaRow::default(), n_writes: 0 };
+        let hot = RefCell::new(hot);
+        let mut step = Self { rows, robots, session, meta: MetaRow::default(), hot, n_writes: 0 };
         step.meta = step.get(&keys::meta())?.unwrap_or_default();
         Ok(step)
     }
@@ -89,9 +97,21 @@ impl<'t> Step<'t> {
         Ok(())
     }
 
+    /// Writes a row that nearly every call uses, at the latest with the group.
+    pub(super) fn put_hot<T: Serialize + Clone + Send + 'static>(&mut self, key: &[u8], value: &T) -> Result<()> {
+        if self.hot.get_mut().change(key, value) {
+            self.n_writes += 1;
+            return Ok(());
+        }
+        self.put(key, value)?;
+        self.hot.get_mut().keep(key, value.clone());
+        Ok(())
+    }
+
     /// Removes a row; answers whether it was there.
     pub(super) fn remove(&mut self, key: &[u8]) -> Result<bool> {
         self.n_writes += 1;
+        self.hot.get_mut().forget(key);
         Ok(self.rows.remove(key).map_err(|e| engine_error("remove row", e))?.is_some())
     }
 
@@ -103,12 +123,36 @@ impl<'t> Step<'t> {
         Ok(())
     }
 
-    /// Ends the group: counts it and writes the store-wide numbers.
-    pub(super) fn finish(mut self) -> Result<MetaRow> {
+    /// The kept row, else what `read` finds, which is kept.
+    fn decoded<T: Clone + Send + 'static>(
+        &self,
+        key: &[u8],
+        read: impl FnOnce(&Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        if let Some(row) = self.hot.borrow().get(key) {
+            return Ok(Some(row));
+        }
+        let found: Option<T> = read(self)?;
+        if let Some(row) = &found {
+            self.hot.borrow_mut().keep(key, row.clone());
+        }
+        Ok(found)
+    }
+
+    /// Ends a group that wrote nothing.
+    pub(super) fn into_hot(self) -> Hot {
+        self.hot.into_inner()
+    }
+
+    /// Ends the group: writes the hot rows that changed, counts the group and writes the store-wide numbers.
+    pub(super) fn finish(mut self) -> Result<(MetaRow, Hot)> {
+        for (key, bytes) in self.hot.get_mut().take_changed()? {
+            self.rows.insert(key.as_slice(), bytes.as_slice()).map_err(|e| engine_error("write row", e))?;
+        }
         self.meta.commits += 1;
         let meta = self.meta.clone();
         self.put(&keys::meta(), &meta)?;
-        Ok(meta)
+        Ok((meta, self.hot.into_inner()))
     }
 }
 
@@ -125,6 +169,11 @@ impl Snapshot {
         let rows = transaction.open_table(ROWS).map_err(|e| engine_error("open table", e))?;
         let robots = transaction.open_table(ROBOTS).map_err(|e| engine_error("open table", e))?;
         Ok(Self { rows, robots, session })
+    }
+
+    /// A snapshot keeps nothing decoded.
+    fn decoded<T>(&self, _: &[u8], read: impl FnOnce(&Self) -> Result<Option<T>>) -> Result<Option<T>> {
+        read(self)
     }
 }
 
@@ -152,6 +201,13 @@ macro_rules! view {
         impl View for $type {
             fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>> {
                 get_in(&self.rows, key)
+            }
+            fn hot<T: DeserializeOwned + Clone + Send + 'static>(&self, key: &[u8]) -> Result<Option<T>> {
+                self.decoded(key, |view| view.get(key))
+            }
+            fn hot_in_scan<T: DeserializeOwned + Clone + Send + 'static>(&self, key: &[u8], bytes: &[u8]) -> Result<T> {
+                let found = self.decoded(key, |_| unseal(key, bytes).map(Some))?;
+                found.map_or_else(|| unseal(key, bytes), Ok)
             }
             fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<()> {
                 scan_in(&self.rows, from, Some(to), visit)

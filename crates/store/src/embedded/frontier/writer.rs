@@ -7,6 +7,7 @@
 
 use super::counter::Counter;
 use super::engine::Engine;
+use super::hot::Hot;
 use super::rows::MetaRow;
 use super::table::{Step, engine_error};
 use crate::{Error, Result};
@@ -18,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Calls in one transaction: bounds how much an abort repeats.
 const MAX_GROUP: usize = 256;
 /// How long a group waits for company when the one before had some.
-const LINGER: Duration = Duration::from_millis(1);
+const LINGER: Duration = Duration::from_millis(4);
 /// Pause between two attempts to open a poisoned database again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -98,20 +99,22 @@ pub(super) struct Writer {
     counter: Counter,
     /// Store-wide numbers of the newest commit.
     known: MetaRow,
+    /// Decoded rows of the newest commit.
+    hot: Hot,
     /// Why the database must be opened again, and when that was last tried.
     broken: Option<(Error, Option<Instant>)>,
 }
 
 impl Writer {
     pub(super) fn new(engine: Arc<Engine>, counter: Counter) -> Self {
-        Self { engine, counter, known: MetaRow::default(), broken: None }
+        Self { engine, counter, known: MetaRow::default(), hot: Hot::default(), broken: None }
     }
 
     /// Serves calls until the last sender is gone.
     pub(super) fn serve(mut self, mut calls: mpsc::Receiver<Call>) {
         let mut had_company = false;
         while let Some(first) = calls.blocking_recv() {
-            if had_company && calls.is_empty() {
+            if had_company {
                 std::thread::sleep(LINGER);
             }
             let mut group = vec![first];
@@ -174,7 +177,7 @@ impl Writer {
         let database = self.engine.database()?;
         loop {
             let transaction = database.begin_write().map_err(|e| engine_error("begin write", e))?;
-            let mut step = Step::begin(&transaction, self.engine.session())?;
+            let mut step = Step::begin(&transaction, self.engine.session(), std::mem::take(&mut self.hot))?;
             if let Some(failed) = run_calls(group, &mut step)? {
                 drop(step);
                 transaction.abort().map_err(|e| engine_error("abort", e))?;
@@ -182,15 +185,15 @@ impl Writer {
                 continue;
             }
             if step.n_writes() == 0 {
-                drop(step);
+                self.hot = step.into_hot();
                 return transaction.abort().map_err(|e| engine_error("abort", e));
             }
-            let meta = step.finish()?;
+            let (meta, hot) = step.finish()?;
             transaction.commit().map_err(|e| engine_error("commit", e))?;
             if let Err(error) = self.counter.note(&meta) {
                 tracing::warn!(%error, "frontier commit counter was not written");
             }
-            self.known = meta;
+            (self.known, self.hot) = (meta, hot);
             return Ok(());
         }
     }

@@ -57,8 +57,8 @@ impl Default for PageOptions {
         Self {
             segment_bytes: 256 * 1024 * 1024,
             group_wait: Duration::from_millis(10),
-            queue_kib: 32 * 1024,
-            cache_bytes: 16 * 1024 * 1024,
+            queue_kib: 16 * 1024,
+            cache_bytes: 8 * 1024 * 1024,
             reserve: DiskReserve::default(),
         }
     }

@@ -13,8 +13,7 @@ use argiope_protocol::{PageKey, PageRecord, TenantId};
 use redb::Database;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// A group is committed when it holds so many bytes: enough that the sync's cost is spread, little enough that
@@ -72,17 +71,18 @@ impl Writer {
         first: Command,
         queue: &Receiver<Message>,
     ) -> (Vec<Command>, Option<oneshot::Sender<Result<Compaction>>>) {
-        let deadline = Instant::now() + self.options.group_wait;
+        // Not woken by each change: that would cost more than the wait.
+        std::thread::sleep(self.options.group_wait);
         let mut bytes = first.bytes;
         let mut group = vec![first];
         while bytes < MAX_GROUP_BYTES {
-            match queue.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match queue.try_recv() {
                 Ok(Message::Change(command)) => {
                     bytes = bytes.saturating_add(command.bytes);
                     group.push(command);
                 }
                 Ok(Message::Compact(reply)) => return (group, Some(reply)),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+                Err(_) => break,
             }
         }
         (group, None)

@@ -27,8 +27,8 @@ const MAX_LOSSES: u8 = 20;
 pub enum Operation {
     /// Offers URLs: host, path, source, depth.
     Admit(u8, Vec<(u8, u8, UrlSource, u16)>),
-    /// Asks for a lease: host, leases at once, delay in ms.
-    Lease(u8, u16, u64),
+    /// Asks for leases: host, leases at once, delay in ms, URLs wanted.
+    Lease(u8, u16, u64, u16),
     /// Settles one of the tokens ever given.
     Settle(usize, Fate),
     /// Fails one of the tokens ever given, to be retried after so many ms.

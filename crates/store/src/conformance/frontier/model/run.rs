@@ -3,10 +3,10 @@
 use super::{MAX_ATTEMPTS, MAX_PAGES, Model, N_HOSTS, N_JOBS, Operation, Url};
 use crate::FrontierStore;
 use crate::conformance::frontier::{FrontierFactory, at, claim, host, job_id, request, spec, url};
-use crate::frontier::{LeaseAnswer, RejectTally, StartAnswer, UrlEntry, UrlFilter, UrlState};
+use crate::frontier::{LeaseAnswer, LeaseRequest, RejectTally, StartAnswer, UrlEntry, UrlFilter, UrlState};
 use argiope_protocol::{
-    Candidate, Claim, FailReason, Fate, JobState, LeaseToken, PageKey, RejectReason, SkipReason, Timestamp, UrlKind,
-    UrlSource,
+    Candidate, Claim, FailReason, Fate, JobState, Lease, LeaseToken, PageKey, RejectReason, SkipReason, Timestamp,
+    UrlKind, UrlSource,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,9 @@ impl Run<'_> {
         let after = |millis: u64| now.after(Duration::from_millis(millis));
         match operation {
             Operation::Admit(job, urls) => self.admit(*job % N_JOBS, urls).await,
-            Operation::Lease(at, max, delay) => self.lease(*at % N_HOSTS, *max, Duration::from_millis(*delay)).await,
+            Operation::Lease(at, max, delay, n) => {
+                self.lease(*at % N_HOSTS, *max, Duration::from_millis(*delay), *n).await;
+            }
             Operation::Settle(token, fate) => self.settle(*token, *fate).await,
             Operation::Retry(token, wait) => {
                 self.settle(*token, Fate::Failed(FailReason::Timeout, Some(after(*wait)))).await;
@@ -96,14 +98,26 @@ impl Run<'_> {
         assert_eq!(answer.expect("admitted"), expected);
     }
 
-    async fn lease(&mut self, at: u8, max_in_flight: u16, delay: Duration) {
-        let wanted = crate::frontier::LeaseRequest { delay, ..request(at, max_in_flight) };
+    async fn lease(&mut self, at: u8, max_in_flight: u16, delay: Duration, max_urls: u16) {
+        let wanted = LeaseRequest { delay, max_urls, ..request(at, max_in_flight) };
         let answer = self.store.lease(&self.claim, &wanted, self.model.now).await.expect("answered");
-        let expected = self.model.lease(at, max_in_flight, delay);
-        let LeaseAnswer::Granted(lease) = answer else {
-            let expected = expected.expect_err("the model grants a lease");
+        let LeaseAnswer::Granted(leases) = answer else {
+            let expected = self.model.lease(at, max_in_flight, delay).expect_err("the model grants a lease");
             return assert_eq!(answer, expected);
         };
+        let n_granted = leases.len();
+        for lease in leases {
+            self.granted(at, max_in_flight, &wanted, &lease);
+        }
+        let n_most = if delay.is_zero() { usize::from(max_urls) } else { 1 };
+        assert!((1..=n_most).contains(&n_granted), "{n_granted} leases");
+        if n_granted < n_most {
+            self.model.lease(at, max_in_flight, delay).expect_err("the model grants one more lease");
+        }
+    }
+
+    fn granted(&mut self, at: u8, max_in_flight: u16, wanted: &LeaseRequest, lease: &Lease) {
+        let expected = self.model.lease(at, max_in_flight, wanted.delay);
         let (job, page, attempt) = expected.expect("the store granted a lease");
         assert_eq!((lease.job, PageKey::of(&lease.candidate.url), lease.attempt), (job_id(job), page, attempt));
         assert!(self.tokens.iter().all(|token| *token < lease.token), "tokens grow");
