@@ -35,7 +35,7 @@ impl Engine {
             self.stores.frontier.create_job(id, &spec, now()).await?;
         }
         let record = self.stores.frontier.set_job_state(id, JobState::Running, now()).await?;
-        let is_watched = self.register(&record)?;
+        let is_watched = self.register(&record).await?;
         self.offer_seeds(id, &spec).await?;
         if how == How::Recrawl {
             self.offer_known(id, &spec, identity).await?;
@@ -52,7 +52,7 @@ impl Engine {
     /// When there is no such job or the frontier does not answer.
     pub async fn resume(&self, id: JobId) -> Result<JobRecord, EngineError> {
         let record = self.stores.frontier.set_job_state(id, JobState::Running, now()).await?;
-        let is_watched = self.register(&record)?;
+        let is_watched = self.register(&record).await?;
         self.offer_seeds(id, &record.spec).await?;
         if !is_watched {
             self.watch(id).await?;
@@ -75,11 +75,12 @@ impl Engine {
     }
 
     /// Makes a running job known to the stages. Answers whether it was known already.
-    pub(super) fn register(&self, record: &JobRecord) -> Result<bool, EngineError> {
+    pub(super) async fn register(&self, record: &JobRecord) -> Result<bool, EngineError> {
         let is_known = self.jobs.get(record.id).is_some();
         let runtime = JobRuntime::try_new(record.id, record.spec.clone(), record.anchors.clone(), record.created_at)
             .map_err(EngineError::Patterns)?;
-        self.jobs.insert(Arc::new(runtime));
+        let is_first = self.stores.pages.scan(&record.spec.tenant, None, 1).await?.is_empty();
+        self.jobs.insert(Arc::new(if is_first { runtime.without_known_pages() } else { runtime }));
         Ok(is_known)
     }
 

@@ -87,7 +87,9 @@ impl Engine {
         let mut running = engine.stores.frontier.jobs().await?;
         running.retain(|record| record.state == JobState::Running);
         // Known before the first lease, watched after their seeds are offered again: a job without URLs ends.
-        running.iter().try_for_each(|record| engine.register(record).map(drop))?;
+        for record in &running {
+            engine.register(record).await?;
+        }
         engine.start_shards(&config, &routes, client).await?;
         for record in &running {
             engine.offer_seeds(record.id, &record.spec).await?;

@@ -48,13 +48,10 @@ impl Stage for Fetcher {
     async fn run(self: Arc<Self>, task: FetchTask) {
         let FetchTask { mut work, slot, window, permit } = task;
         let delay = window.delay();
-        work.prior = match usable_prior(&self.stores, &work.job.spec, &work.page_key()).await {
-            Ok(prior) => prior,
-            Err(error) => {
-                tracing::warn!(url = %work.lease().candidate.url, %error, "earlier record not readable, fetching anew");
-                None
-            }
-        };
+        // A second attempt may meet what the first one stored.
+        if work.job.may_know_pages() || work.lease().attempt > 1 {
+            work.prior = self.prior(&work).await;
+        }
         let candidate = &work.lease().candidate;
         let (accept, max_body_bytes) = match candidate.kind {
             UrlKind::Page => (Accept::Html, work.job.spec.limits.max_body_bytes),
@@ -74,6 +71,16 @@ impl Stage for Fetcher {
 }
 
 impl Fetcher {
+    async fn prior(&self, work: &Work) -> Option<PageRecord> {
+        match usable_prior(&self.stores, &work.job.spec, &work.page_key()).await {
+            Ok(prior) => prior,
+            Err(error) => {
+                tracing::warn!(url = %work.lease().candidate.url, %error, "earlier record not readable, fetching anew");
+                None
+            }
+        }
+    }
+
     /// The delay counts from the end of a fetch when requests do not overlap.
     async fn rest_host(&self, work: &Work, delay: Duration) {
         if work.job.spec.politeness.per_host == 1 && !delay.is_zero() {
@@ -120,7 +127,7 @@ impl Fetcher {
             return work.guard.settle(Fate::Failed(FailReason::Protocol, None)).await;
         };
         let lease = work.lease();
-        let links = crate::parser::known_links(&work.job, lease, &record.outlinks);
+        let links = crate::parser::recorded_links(&work.job, self.frontier.known_links(), lease, &record.outlinks);
         if let Err(error) = self.frontier.admit(lease.job, &lease.host, links.offered, links.rejects).await {
             tracing::warn!(url = %lease.candidate.url, %error, "known links not offered, the page is tried again");
             return work.guard.settle(Fate::Failed(FailReason::Store, None)).await;

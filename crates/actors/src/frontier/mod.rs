@@ -7,6 +7,7 @@
 
 mod domain;
 mod domain_core;
+mod known;
 mod owner;
 mod robots;
 mod shard;
@@ -19,6 +20,7 @@ mod turn;
 mod window;
 
 pub use domain::DomainMessage;
+pub(crate) use known::KnownLinks;
 pub use owner::Frontier;
 pub use robots::RobotsCache;
 pub use shard::{ShardActor, ShardArguments, ShardMessage};

@@ -1,5 +1,6 @@
 //! The handle to the frontier: durable first, then the shard's actor is told.
 
+use super::known::KnownLinks;
 use super::shard::ShardMessage;
 use super::starts::Starts;
 use crate::event::Event;
@@ -34,6 +35,7 @@ struct Inner {
     owned: RwLock<BTreeMap<ShardId, Owned>>,
     starts: Mutex<Starts>,
     n_windows: AtomicU64,
+    known: KnownLinks,
     metrics: Metrics,
     events: broadcast::Sender<Event>,
     runtime: tokio::runtime::Handle,
@@ -54,6 +56,7 @@ impl Frontier {
         let inner = Inner {
             store,
             owned: RwLock::default(),
+            known: KnownLinks::default(),
             starts: Mutex::default(),
             n_windows: AtomicU64::new(0),
             metrics,
@@ -95,7 +98,16 @@ impl Frontier {
 
     /// The shard is ours under this claim.
     pub(crate) fn own(&self, claim: Claim, actor: ActorRef<ShardMessage>) {
-        self.inner.owned.write().unwrap_or_else(PoisonError::into_inner).insert(claim.shard, Owned { claim, actor });
+        let epoch = claim.epoch;
+        let mut owned = self.inner.owned.write().unwrap_or_else(PoisonError::into_inner);
+        if owned.insert(claim.shard, Owned { claim, actor }).is_some_and(|old| old.claim.epoch != epoch) {
+            self.inner.known.forget();
+        }
+    }
+
+    /// Links that need no offer.
+    pub(crate) fn known_links(&self) -> &KnownLinks {
+        &self.inner.known
     }
 
     fn owned(&self, shard: ShardId) -> Result<Owned> {
@@ -130,9 +142,14 @@ impl Frontier {
         let mut total = AdmitReport::default();
         for (shard, offered) in by_shard {
             let owned = self.owned(shard)?;
+            let pages: Vec<PageKey> = offered.iter().map(|candidate| PageKey::of(&candidate.url)).collect();
             let tally = if shard == home { rejects.take().unwrap_or_default() } else { RejectTally::default() };
             let admit = self.inner.store.admit(&owned.claim, job, offered, tally, now());
             let report = self.inner.metrics.timed("frontier", "admit", admit).await?;
+            // A URL over the page limit is not remembered by the store; which of them it was is not told.
+            if report.n_over_budget == 0 {
+                self.inner.known.add(job, pages.into_iter());
+            }
             if !report.queued.is_empty() {
                 let hosts = report.queued.keys().cloned().collect();
                 drop(owned.actor.send_message(ShardMessage::Ready(hosts)));

@@ -17,6 +17,7 @@ pub struct JobRuntime {
     anchors: Mutex<Vec<CanonicalUrl>>,
     shapes: Mutex<ShapeBudgets>,
     has_judged_first_page: AtomicBool,
+    may_know_pages: bool,
     created_at: Timestamp,
 }
 
@@ -40,8 +41,21 @@ impl JobRuntime {
             anchors: Mutex::new(anchors),
             shapes: Mutex::new(ShapeBudgets::new()),
             has_judged_first_page: AtomicBool::new(false),
+            may_know_pages: true,
             created_at,
         })
+    }
+
+    /// The tenant had no page when the job was taken: what is stored since then was stored by jobs of this process.
+    #[must_use]
+    pub fn without_known_pages(self) -> Self {
+        Self { may_know_pages: false, ..self }
+    }
+
+    /// Whether an earlier crawl may have left something of its pages.
+    #[must_use]
+    pub const fn may_know_pages(&self) -> bool {
+        self.may_know_pages
     }
 
     /// The filter as it is now.

@@ -7,5 +7,5 @@ mod links;
 mod process;
 mod stage;
 
-pub(crate) use links::known as known_links;
+pub(crate) use links::of_record as recorded_links;
 pub use stage::Parser;

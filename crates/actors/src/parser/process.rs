@@ -1,6 +1,7 @@
 //! The CPU part: one parse, links sorted, chunks made, record filled.
 
 use super::links::{self, Sorted};
+use crate::frontier::KnownLinks;
 use crate::job::JobRuntime;
 use argiope_content::chunk::{CHUNKER_VERSION, Chunk, ChunkLimits, chunk};
 use argiope_content::model::Tokenizer;
@@ -36,6 +37,7 @@ pub(super) enum Processed {
 /// What the CPU part needs besides the answer.
 pub(super) struct Input<'a> {
     pub(super) job: &'a JobRuntime,
+    pub(super) known: &'a KnownLinks,
     pub(super) lease: &'a Lease,
     pub(super) prior_hash: Option<[u8; 32]>,
     pub(super) response: &'a FetchResponse,
@@ -74,11 +76,11 @@ pub(super) fn process(input: &Input<'_>) -> Processed {
 
 impl Input<'_> {
     fn html(&self, body_hash: [u8; 32], content_type: Option<&str>) -> Processed {
-        let (spec, parsed) = (&self.job.spec, self.parse(content_type));
+        let (spec, mut parsed) = (&self.job.spec, self.parse(content_type));
         if parsed.problems.iter().any(Problem::is_fatal) {
             return Processed::TooMuch;
         }
-        let mut links = links::of_page(self.job, self.lease, &parsed);
+        let mut links = links::of_page(self.job, self.known, self.lease, &mut parsed);
         if spec.politeness.robots && parsed.directives.noindex {
             return Processed::Skip { reason: SkipReason::NoIndex, links, bytes: None };
         }
@@ -91,7 +93,7 @@ impl Input<'_> {
         }
         let chunks = chunk(&parsed.markdown, &parsed.headings, &parsed.title, self.tokenizer, ChunkLimits::default());
         let mut page = self.new_page(body_hash, parsed, &chunks);
-        page.record.outlinks = links.offered.iter().map(|candidate| candidate.url.clone()).collect();
+        page.record.outlinks = std::mem::take(&mut links.followed);
         Processed::Page { page: Box::new(page), chunks, links }
     }
 

@@ -6,8 +6,8 @@ use super::dom::Dom;
 use super::metadata::Metadata;
 use super::tag::Tag;
 use super::{Link, PageInput, ParsedPage, language};
-use argiope_protocol::CanonicalUrl;
 use argiope_protocol::url::InvalidUrl;
+use argiope_protocol::{CanonicalUrl, PageKey};
 use std::collections::{HashMap, HashSet};
 use url::Url;
 
@@ -242,7 +242,7 @@ impl<'a> Collector<'a> {
     pub(super) fn finish(self, page: &mut ParsedPage) -> Url {
         let base = self.base.unwrap_or_else(|| self.input.url.as_url().clone());
         page.n_links_over = self.n_links_over;
-        let mut index: HashMap<CanonicalUrl, usize> = HashMap::with_capacity(self.raw_links.len());
+        let mut index: HashMap<PageKey, usize> = HashMap::with_capacity(self.raw_links.len());
         for (href, nofollow) in self.raw_links {
             match CanonicalUrl::join(&base, &href) {
                 Ok(url) => keep_link(page, &mut index, url, nofollow, self.input.max_links),
@@ -264,18 +264,19 @@ impl<'a> Collector<'a> {
 
 fn keep_link(
     page: &mut ParsedPage,
-    index: &mut HashMap<CanonicalUrl, usize>,
+    index: &mut HashMap<PageKey, usize>,
     url: CanonicalUrl,
     nofollow: bool,
     max_links: usize,
 ) {
-    if let Some(link) = index.get(&url).and_then(|&at| page.links.get_mut(at)) {
+    let page_key = PageKey::of(&url);
+    if let Some(link) = index.get(&page_key).and_then(|&at| page.links.get_mut(at)) {
         link.nofollow &= nofollow;
     } else if page.links.len() >= max_links {
         page.n_links_over = page.n_links_over.saturating_add(1);
     } else {
-        index.insert(url.clone(), page.links.len());
-        page.links.push(Link { url, nofollow });
+        index.insert(page_key, page.links.len());
+        page.links.push(Link { url, page_key, nofollow });
     }
 }
 

@@ -26,7 +26,7 @@ mod tag;
 mod text;
 
 use crate::decode;
-use argiope_protocol::CanonicalUrl;
+use argiope_protocol::{CanonicalUrl, PageKey};
 use std::collections::BTreeMap;
 
 pub use directives::Directives;
@@ -65,6 +65,8 @@ pub struct PageInput<'a> {
 pub struct Link {
     /// Where it leads.
     pub url: CanonicalUrl,
+    /// The key of that page.
+    pub page_key: PageKey,
     /// Every occurrence carries `rel=nofollow`.
     pub nofollow: bool,
 }

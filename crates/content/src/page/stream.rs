@@ -9,6 +9,8 @@ use std::cell::RefCell;
 
 /// Memory of the streaming parser: one token and its stack of open elements.
 const MAX_MEMORY_BYTES: usize = 8 * 1024 * 1024;
+/// The attributes that the collector asks for.
+const ATTRIBUTES: [&str; 8] = ["href", "rel", "src", "lang", "name", "property", "content", "type"];
 /// Longest title that is collected.
 const MAX_TITLE_BYTES: usize = 4096;
 
@@ -17,13 +19,10 @@ pub(super) fn fill(page: &mut ParsedPage, input: &PageInput<'_>, html: &str) {
     let collector = RefCell::new(Collector::new(input));
     let title = RefCell::new(String::new());
     let take = |element: &mut Element<'_, '_>| {
-        let attributes: Vec<(String, String)> = element
-            .attributes()
-            .iter()
-            .map(|attribute| (attribute.name(), decode_entities(&attribute.value())))
-            .collect();
+        // Only what the collector may ask for: links carry many attributes more.
+        let attributes = ATTRIBUTES.map(|name| element.get_attribute(name).map(decode_entities));
         collector.borrow_mut().element(Tag::of(&element.tag_name()), |name| {
-            attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+            ATTRIBUTES.iter().position(|known| *known == name).and_then(|at| attributes[at].as_deref())
         });
         Ok(())
     };
@@ -44,7 +43,7 @@ pub(super) fn fill(page: &mut ParsedPage, input: &PageInput<'_>, html: &str) {
         page.problems.push(Problem::StreamMemory);
     }
     let mut collector = collector.into_inner();
-    collector.title(&decode_entities(&title.into_inner()));
+    collector.title(&decode_entities(title.into_inner()));
     collector.finish(page);
 }
 
@@ -61,12 +60,12 @@ const LATIN_1: [&str; 96] = [
 ];
 
 /// Undoes character references as they occur in URLs and titles: numeric ones and the common names.
-fn decode_entities(text: &str) -> String {
+fn decode_entities(text: String) -> String {
     if !text.contains('&') {
-        return text.to_owned();
+        return text;
     }
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some(at) = rest.find('&') {
         out.push_str(rest.get(..at).unwrap_or_default());
         rest = rest.get(at..).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! The canonical form itself.
 
 use super::host::{Host, Origin};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use url::Url;
 
@@ -55,9 +56,15 @@ pub enum InvalidUrl {
 }
 
 /// A URL by which pages are known: two spellings of one address are equal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct CanonicalUrl(Url);
+
+impl Serialize for CanonicalUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
 
 impl CanonicalUrl {
     /// From an absolute URL as written by people.
@@ -84,16 +91,15 @@ impl CanonicalUrl {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(InvalidUrl::Scheme(url.scheme().chars().take(20).collect()));
         }
-        let host = Host::of(&url).ok_or(InvalidUrl::NoHost)?;
-        if url.host_str().is_some_and(|text| text.ends_with('.')) {
+        if url.host_str().is_none_or(|text| text.is_empty() || text.ends_with('.')) {
+            let host = Host::of(&url).ok_or(InvalidUrl::NoHost)?;
             url.set_host(Some(host.as_str())).map_err(|e| InvalidUrl::Syntax(e.to_string()))?;
         }
         url.set_fragment(None);
         // Both setters fail only for URLs without a host.
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        let path = normalise_percent(url.path());
-        if path != url.path() {
+        if let Cow::Owned(path) = normalise_percent(url.path()) {
             url.set_path(&path);
         }
         if let Some(query) = url.query() {
@@ -157,9 +163,9 @@ impl fmt::Display for CanonicalUrl {
 }
 
 /// RFC 3986 §6.2.2: escapes of unreserved characters are undone, all other escapes get upper-case digits.
-fn normalise_percent(text: &str) -> String {
+fn normalise_percent(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -175,7 +181,7 @@ fn normalise_percent(text: &str) -> String {
         }
         at += if escape.is_some() { 3 } else { 1 };
     }
-    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+    String::from_utf8(out).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 fn decode_hex(digits: &[u8]) -> Option<u8> {
@@ -186,8 +192,8 @@ fn decode_hex(digits: &[u8]) -> Option<u8> {
 /// The query without tracking parameters; `None` when nothing is left. `?` alone counts as no query.
 fn keep_query(query: &str) -> Option<String> {
     let kept: Vec<&str> = query.split('&').filter(|pair| !is_tracking(pair)).collect();
-    let joined = normalise_percent(&kept.join("&"));
-    (!joined.is_empty()).then_some(joined)
+    let joined = kept.join("&");
+    (!joined.is_empty()).then(|| normalise_percent(&joined).into_owned())
 }
 
 fn is_tracking(pair: &str) -> bool {
