@@ -75,8 +75,8 @@ impl EngineConfig {
             visibility: Duration::from_mins(10),
             claim_ttl: Duration::from_hours(24),
             max_active_domains: 2_048,
-            max_parse_bytes: 64 * 1024 * 1024,
-            max_write_bytes: 64 * 1024 * 1024,
+            max_parse_bytes: 16 * 1024 * 1024,
+            max_write_bytes: 16 * 1024 * 1024,
             stuck_after: Duration::from_mins(3),
         }
     }
