@@ -12,6 +12,7 @@ pub mod frontier;
 pub mod ids;
 pub mod job;
 pub mod page;
+pub mod passage;
 pub mod sabotage;
 pub mod time;
 pub mod url;

@@ -20,13 +20,15 @@ mod weight;
 use crate::model::Tokenizer;
 use crate::page::Heading;
 use argiope_protocol::ChunkHash;
+use argiope_protocol::passage::indexed_text;
 use blocks::{Block, BlockKind};
 use context::{Context, Outline};
 use pack::Passage;
+use std::borrow::Cow;
 use weight::Scale;
 
 /// Grows when equal Markdown may give other chunks, so that their hashes differ from the old ones.
-pub const CHUNKER_VERSION: u16 = 1;
+pub const CHUNKER_VERSION: u16 = 2;
 
 /// Smallest maximum that is honoured; below it a heading path alone would fill a chunk.
 const MIN_TOKENS: usize = 16;
@@ -56,9 +58,10 @@ impl Default for ChunkLimits {
 pub struct Chunk {
     /// Markdown that stands alone, for display: fences are closed, a continued table has its header row.
     pub text: String,
-    /// What is embedded: `title › heading path`, a line end, the text without its leading headings.
+    /// What is embedded: `title › heading path`, a line end, the text without its leading headings and link targets.
     pub embedded_text: String,
-    /// Of the chunker's version and the embedded text.
+    /// Of the chunker's version and the embedded text with its link targets: they are shown, so a changed one is a
+    /// changed chunk.
     pub hash: ChunkHash,
     /// Headings above the passage, outermost first, each cut to 200 bytes.
     pub heading_path: Vec<String>,
@@ -148,10 +151,15 @@ fn finish(
     outline: &Outline,
     scale: &Scale<'_>,
 ) -> Chunk {
-    let embedded_text = match (context.line.is_empty(), passage.text.is_empty()) {
+    let source = match (context.line.is_empty(), passage.text.is_empty()) {
         (true, _) => passage.text.clone(),
         (_, true) => context.line.clone(),
         _ => format!("{}\n{}", context.line, passage.text),
+    };
+    let hash = ChunkHash::of(CHUNKER_VERSION, &source);
+    let embedded_text = match indexed_text(&source) {
+        Cow::Owned(text) => text,
+        Cow::Borrowed(_) => source,
     };
     let (text, range) = match head {
         None => (passage.text, passage.range),
@@ -165,7 +173,7 @@ fn finish(
         }
     };
     Chunk {
-        hash: ChunkHash::of(CHUNKER_VERSION, &embedded_text),
+        hash,
         tokens: saturated(scale.tokens(&embedded_text)),
         heading_path: outline.path(),
         anchor: outline.anchor(),

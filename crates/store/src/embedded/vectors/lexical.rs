@@ -4,6 +4,7 @@
 use super::words::Words;
 use crate::vectors::ChunkPayload;
 use crate::{Error, Result};
+use argiope_protocol::passage::indexed_text;
 use qdrant_edge::SparseVector;
 use qdrant_edge::TokenizerType;
 use qdrant_edge::bm25_embed::EdgeBm25Config;
@@ -84,7 +85,7 @@ impl Lexical {
         }
     }
 
-    /// The vector of a chunk: its title, headings and text. Empty when nothing but stop words is left.
+    /// The vector of a chunk: its title, headings and text, without link targets. Empty when nothing but stop words is left.
     pub(super) fn embed_chunk(&self, chunk: &ChunkPayload) -> Result<SparseVector> {
         let model = self.model(language_of(chunk.language.as_deref()))?;
         let mut text = String::with_capacity(chunk.text.len() + chunk.title.len() + 64);
@@ -92,7 +93,7 @@ impl Lexical {
             text.push_str(part);
             text.push('\n');
         }
-        text.push_str(&chunk.text);
+        text.push_str(&indexed_text(&chunk.text));
         Ok(model.embed_document(&text))
     }
 
@@ -155,6 +156,7 @@ fn language_of(code: Option<&str>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::vectors::chunk;
 
     #[test]
     fn every_language_has_a_model() {
@@ -183,6 +185,15 @@ mod tests {
         let words = |text: &str| lexical.embed_query(text, None).unwrap().indices.len();
         assert_eq!(words("to the server"), words("server"));
         assert!(words("to the") > 0, "nothing but stop words is still a question");
+    }
+
+    #[test]
+    fn the_target_of_a_link_is_no_text_of_the_chunk() {
+        let lexical = Lexical::try_new(120.0).unwrap();
+        let embed = |text: &str| {
+            lexical.embed_chunk(&chunk(&argiope_protocol::TenantId::default(), 1, text, 0, 1).payload).unwrap()
+        };
+        assert_eq!(embed("see [vacuum](http://docs.example/routine-tasks.html)"), embed("see [vacuum]"));
     }
 
     #[test]
