@@ -41,11 +41,17 @@ const MAX_OUTSIDE: u32 = 1500;
 const MAX_BESIDE_TITLE: u32 = 300;
 /// Share of linked text from which a page is an index: its links are its content, and all text is weighed.
 const INDEX_DENSITY: f32 = 0.75;
+/// Longest title that is compared, in bytes.
+const MAX_TITLE_BYTES: usize = 300;
+/// Classes of blocks that are a page's title and no heading.
+const TITLE_CLASSES: &[&str] = &["title", "headertitle", "caption"];
+/// Nodes at the start of a container among which its title stands.
+const MAX_BEFORE_TITLE: usize = 200;
 /// Share of the chosen container that a container within it must hold to be taken instead.
 const MIN_NARROWER: f32 = 0.97;
 
 /// The container, when the page has one.
-pub(super) fn find(dom: &Dom, facts: &Facts, evidence: Evidence) -> Option<usize> {
+pub(super) fn find(dom: &Dom, facts: &Facts, evidence: Evidence, title: &str) -> Option<usize> {
     if evidence == Evidence::Article {
         return None;
     }
@@ -62,7 +68,7 @@ pub(super) fn find(dom: &Dom, facts: &Facts, evidence: Evidence) -> Option<usize
     );
     let best = best.or_else(|| small(dom, facts, &ranked, body))?;
     let narrowest = narrow(dom, facts, &ranked, best);
-    Some(with_title(dom, facts, body, narrowest))
+    Some(with_title(dom, facts, body, narrowest, title))
 }
 
 /// The only `main` of a page that has little text anywhere: a stub beside menus and pop-ups.
@@ -118,9 +124,9 @@ fn rank(dom: &Dom, at: usize) -> Option<usize> {
 }
 
 /// A container without `h1` grows to the element that also holds the page's `h1`, when that adds little else.
-fn with_title(dom: &Dom, facts: &Facts, body: usize, container: usize) -> usize {
+fn with_title(dom: &Dom, facts: &Facts, body: usize, container: usize, page_title: &str) -> usize {
     let is_h1 = |at: &usize| dom.tag(*at) == Tag::H1 && facts.at(*at).text > 0;
-    if dom.descendants(container).any(|at| is_h1(&at)) {
+    if dom.descendants(container).any(|at| is_h1(&at)) || names_page(dom, container, &[], page_title) {
         return container;
     }
     let Some(title) = dom.descendants(body).take_while(|at| *at < container).filter(is_h1).last() else {
@@ -134,15 +140,58 @@ fn with_title(dom: &Dom, facts: &Facts, body: usize, container: usize) -> usize 
     if facts.at(at).unlinked() <= most { at } else { container }
 }
 
-/// The page's `h1` when it stands before the container, is repeated in the page's title and the container has none.
-pub(super) fn title_outside(dom: &Dom, container: usize, dropped: &[bool], title: &str) -> Option<usize> {
-    let is_kept_h1 = |at: usize| dom.tag(at) == Tag::H1 && !dropped.get(at).copied().unwrap_or(false);
-    if dom.descendants(container).any(is_kept_h1) {
+/// Whether the first heading of the container is the page's title: an `h1` outside is the site's name then.
+fn names_page(dom: &Dom, container: usize, dropped: &[bool], page_title: &str) -> bool {
+    first_heading(dom, container, dropped).is_some_and(|at| {
+        let text = text_of(dom, at, dropped);
+        !text.is_empty() && page_title.contains(&text)
+    })
+}
+
+fn first_heading(dom: &Dom, container: usize, dropped: &[bool]) -> Option<usize> {
+    dom.descendants(container).find(|&at| dom.tag(at).heading_level().is_some() && is_kept(dropped, at))
+}
+
+fn is_kept(dropped: &[bool], at: usize) -> bool {
+    !dropped.get(at).copied().unwrap_or(false)
+}
+
+fn text_of(dom: &Dom, at: usize, dropped: &[bool]) -> String {
+    dom.plain_text(at, MAX_TITLE_BYTES, |index| !is_kept(dropped, index))
+}
+
+/// The element that names the page where no heading of the container does: an `h1` before the container that the
+/// page's title repeats, else a block with the class of a title that makes up most of the page's title, before the
+/// container (Doxygen) or at its start (Haddock).
+pub(super) fn title_element(dom: &Dom, container: usize, dropped: &[bool], page_title: &str) -> Option<usize> {
+    if page_title.is_empty() || names_page(dom, container, dropped, page_title) {
         return None;
     }
     let body = dom.body()?;
-    dom.descendants(body).take_while(|&at| at < container).filter(|&at| dom.tag(at) == Tag::H1).find(|&at| {
-        let text = dom.plain_text(at, 300, |_| false);
-        !text.is_empty() && title.contains(&text)
-    })
+    let heading = first_heading(dom, container, dropped);
+    let has_h1 = || dom.descendants(container).any(|at| dom.tag(at) == Tag::H1 && is_kept(dropped, at));
+    let h1_before = || {
+        dom.descendants(body).take_while(|&at| at < container).filter(|&at| dom.tag(at) == Tag::H1).find(|&at| {
+            let text = text_of(dom, at, dropped);
+            !text.is_empty() && page_title.contains(&text)
+        })
+    };
+    let end = heading.unwrap_or(usize::MAX).min(container + MAX_BEFORE_TITLE);
+    let titled_block = || {
+        let is_block = |at: usize| matches!(dom.tag(at), Tag::Div | Tag::P) && is_kept(dropped, at);
+        dom.descendants(body)
+            .take_while(|&at| at < end)
+            .filter(|&at| is_block(at) && dom.has_class(at, TITLE_CLASSES))
+            .find(|&at| is_most_of_title(&text_of(dom, at, dropped), page_title))
+    };
+    if has_h1() { titled_block() } else { h1_before().or_else(titled_block) }
+}
+
+/// Whether a text is the title or the longer part of it: `Site: Page`, `Page - Site`.
+fn is_most_of_title(text: &str, page_title: &str) -> bool {
+    let ends_here = |rest: &str| !rest.trim_start().starts_with(char::is_alphanumeric);
+    let starts_here = |rest: &str| !rest.trim_end().ends_with(char::is_alphanumeric);
+    2 * text.len() >= page_title.len()
+        && (page_title.strip_prefix(text).is_some_and(ends_here)
+            || page_title.strip_suffix(text).is_some_and(starts_here))
 }

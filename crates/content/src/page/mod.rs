@@ -23,6 +23,8 @@ mod prune;
 mod simhash;
 mod stream;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use crate::decode;
@@ -260,7 +262,7 @@ fn fill_from_tree(page: &mut ParsedPage, input: &PageInput<'_>, html: &str) {
             .unwrap_or_default();
     }
     if page.language.is_none() {
-        page.language = crate::model::language::detect(&page.markdown).map(str::to_owned);
+        page.language = language::detect(&page.markdown).map(str::to_owned);
     }
 }
 
@@ -272,7 +274,7 @@ fn write_main_content(
     base: &url::Url,
 ) {
     let facts = dom::Facts::of(dom);
-    let container = container::find(dom, &facts, evidence);
+    let container = container::find(dom, &facts, evidence, &page.title);
     let may_be_article =
         container.is_none() && evidence != container::Evidence::Documentation && facts.fits_readability(dom);
     if may_be_article && let Some(rendered) = article::render(document, &page.title, base, facts.unlinked_text(dom)) {
@@ -285,7 +287,7 @@ fn write_main_content(
     };
     let Some(root) = root else { return };
     let dropped = prune::prune(dom, &facts, root, extraction == Extraction::Container);
-    let lost_title = container::title_outside(dom, root, &dropped, &page.title);
-    let rendered = markdown::render(dom, &facts, &dropped, root, lost_title, base);
+    let title = container::title_element(dom, root, &dropped, &page.title);
+    let rendered = markdown::render(dom, &facts, &dropped, root, title, base);
     rendered.store(page, extraction);
 }

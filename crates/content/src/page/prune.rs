@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// Words of classes and ids that name furniture. They only count together with the numbers in [`is_furniture`].
 static FURNITURE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?i-u)(?:^|[ _-])(?:nav(?:bar|header|footer|igation|path|links?)?|breadcrumbs?|side-?bar\w*|menu|toc|table-?of-?contents|contents|footer|header|page-?nav\w*|pagination|pager|prev|next|search\w*|skip\w*|related|share\w*|social|cookie\w*|banner|promo\w*|newsletter|feedback|edit(?:-this)?-page|edit-?on-?\w+|copy\w*|toplang|bottomlang|quickview|docnav|sphinxsidebar|out-of-band|theme-(?:toggle|switch\w*|picker|menu)|versions?|version-?(?:menu|switch\w*|select\w*|picker|list|dropdown|warning|banner)|last-updated|headertitle-?nav|tablist|top)(?:$|[ _-])",
+        r"(?i-u)(?:^|[ _-])(?:nav(?:bar|header|footer|igation|path|links?)?|breadcrumbs?|side-?bar\w*|menu|toc|table-?of-?contents|contents|footer|header|page-?nav\w*|pagination|pager|prev|next|search\w*|skip\w*|related|share\w*|social|cookie\w*|banner|promo\w*|newsletter|feedback|edit(?:-this)?-page|edit-?on-?\w+|copy\w*|toplang|bottomlang|quickview|docnav|sphinxsidebar|out-of-band|theme-(?:toggle|switch\w*|picker|menu)|versions?|version-?(?:menu|switch\w*|select\w*|picker|list|dropdown|warning|banner)|last-updated|headertitle-?nav|tablist)(?:$|[ _-])",
     )
     .expect("the expression is a constant that the tests compile")
 });
@@ -59,6 +59,7 @@ const NAVIGATION_CLASSES: &[&str] = &[
     "theme-edit-this-page",
     "quickview",
     "path",
+    "rightside",
 ];
 /// Most text of such a part.
 const MAX_NAVIGATION: u32 = 1000;
@@ -129,6 +130,10 @@ fn is_never_content(dom: &Dom, facts: &Facts, at: usize, count: Count) -> bool {
     if tag == Tag::A && is_permalink(dom, at, count) {
         return true;
     }
+    // Also of a page that consists of links.
+    if is_navigation(dom, at) && count.n_headings == 0 && count.pre == 0 && count.text < MAX_NAVIGATION {
+        return true;
+    }
     if dom.has_class(at, LINE_NUMBER_CLASSES) {
         return count.n_headings == 0;
     }
@@ -162,7 +167,9 @@ fn is_permalink(dom: &Dom, at: usize, count: Count) -> bool {
     }
     let text = dom.plain_text(at, 32, |_| false);
     let is_sign = text.is_empty() || PERMALINK_SIGNS.contains(&text.trim());
-    let has_class = dom.has_class(at, PERMALINK_CLASSES);
+    // Haddock's link to the source stands behind the declaration.
+    let has_class = dom.has_class(at, PERMALINK_CLASSES)
+        || (dom.has_class(at, &["link"]) && dom.has_class(dom.parent(at), &["src"]));
     (is_sign && (href.contains('#') || has_class)) || (has_class && PERMALINK_WORDS.contains(&text.trim()))
 }
 
@@ -203,11 +210,12 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
     {
         return false;
     }
-    if is_navigation(dom, at) && (count.n_headings == 0 || density > 0.5) && count.text < MAX_NAVIGATION {
+    if is_navigation(dom, at) && density > 0.5 && count.text < MAX_NAVIGATION {
         return true;
     }
     let is_short = count.text < if in_container { 30 } else { 90 } && count.n_cells == 0;
-    let may_go = (density > 0.5 || is_short) && (count.n_headings == 0 || density > 0.6);
+    let is_linked = density > 0.5 || (count.text == 0 && count.n_links > 0);
+    let may_go = (is_linked || is_short) && (count.n_headings == 0 || density > 0.6);
     let is_data = tag == Tag::Table && in_container && count.n_header_cells > 0;
     if may_go
         && !is_data
@@ -216,15 +224,20 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
     {
         return true;
     }
-    // Link lists without prose, outside a container: side bars.
+    // Link lists without prose, outside a container: side bars. Links in a paragraph are a `See also`.
     !in_container
         && matches!(tag, Tag::Ul | Tag::Ol | Tag::Div | Tag::Section | Tag::Table)
         && count.n_links >= MENU_LINKS
         && density > 0.85
+        && !dom.descendants(at).any(|index| dom.tag(index) == Tag::P)
 }
 
 fn is_navigation(dom: &Dom, at: usize) -> bool {
-    dom.has_class(at, NAVIGATION_CLASSES) || dom.attribute(at, "id").is_some_and(|id| NAVIGATION_CLASSES.contains(&id))
+    // Haddock: copyright, licence and stability of the module.
+    let is_colophon = dom.has_class(at, &["info"]) && dom.attribute(dom.parent(at), "id") == Some("module-header");
+    is_colophon
+        || dom.has_class(at, NAVIGATION_CLASSES)
+        || dom.attribute(at, "id").is_some_and(|id| NAVIGATION_CLASSES.contains(&id))
 }
 
 /// By class, and by id where that is no heading's: ids of sections are made of their titles.

@@ -2,7 +2,7 @@
 
 use super::head::collect_links;
 use super::markdown::{MAX_MARKDOWN_BYTES, escape_line_start};
-use super::{Depth, Extraction, Heading, PageInput, ParsedPage, Problem, simhash};
+use super::{Depth, Extraction, Heading, PageInput, ParsedPage, Problem, language, simhash};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -73,7 +73,7 @@ fn store(page: &mut ParsedPage, input: &PageInput<'_>, markdown: String, text: &
     if input.depth == Depth::Links {
         return;
     }
-    page.language = crate::model::language::detect(text).map(str::to_owned);
+    page.language = language::detect(&markdown).map(str::to_owned);
     page.simhash = simhash::simhash(std::iter::once(text));
     page.extraction = if markdown.trim().is_empty() { Extraction::None } else { Extraction::Container };
     page.markdown = markdown;

@@ -47,20 +47,22 @@ fn section<'d>(dom: &'d Dom, facts: &Facts, heading: usize) -> Option<&'d str> {
     None
 }
 
-/// An empty `a` before the heading.
+/// An empty `a` before the heading: its id, or the fragment of this page that it links to.
 fn before(dom: &Dom, heading: usize) -> Option<&str> {
     (heading.saturating_sub(MAX_BEFORE)..heading)
         .rev()
         .take_while(|&at| {
             dom.text(at).is_none_or(|text| text.trim().is_empty()) && dom.tag(at).heading_level().is_none()
         })
-        .find_map(|at| (dom.tag(at) == Tag::A).then(|| id(dom, at)).flatten())
+        .filter(|&at| dom.tag(at) == Tag::A)
+        .find_map(|at| id(dom, at).or_else(|| fragment(dom, at).filter(|_| dom.end(at) == at + 1)))
 }
 
 fn permalink(dom: &Dom, heading: usize) -> Option<&str> {
     let end = dom.end(heading);
-    (heading..end)
-        .take(64)
-        .filter(|&at| dom.tag(at) == Tag::A)
-        .find_map(|at| dom.attribute(at, "href")?.strip_prefix('#').filter(|id| !id.is_empty() && id.len() <= 512))
+    (heading..end).take(64).filter(|&at| dom.tag(at) == Tag::A).find_map(|at| fragment(dom, at))
+}
+
+fn fragment(dom: &Dom, link: usize) -> Option<&str> {
+    dom.attribute(link, "href")?.strip_prefix('#').filter(|id| !id.is_empty() && id.len() <= 512)
 }

@@ -6,6 +6,12 @@ use super::table::{self, Cell, Table};
 use super::walk::{Exit, List, Open, Writer};
 use super::{MAX_MARKDOWN_BYTES, code};
 
+/// Classes of boxes beside the text.
+const BOX_CLASSES: &[&str] =
+    &["admonition", "attention", "callout", "caution", "danger", "hint", "important", "note", "tip", "warning"];
+/// Classes of declarations that are set as text: Doxygen's, Javadoc's.
+const SIGNATURE_CLASSES: &[&str] = &["memproto", "member-signature", "type-signature"];
+
 impl Writer<'_> {
     pub(super) fn is_listing(&self, at: usize) -> bool {
         self.dom.has_class(at, &["fragment"])
@@ -16,6 +22,54 @@ impl Writer<'_> {
     pub(super) fn write_listing(&mut self, at: usize) -> usize {
         self.end_block();
         let text = code::text(self.dom, at);
+        self.write_code_block(at, &text)
+    }
+
+    /// A paragraph that is nothing but code of several lines.
+    pub(super) fn is_code_paragraph(&self, at: usize) -> bool {
+        let is_blank = |index: usize| self.dom.text(index).is_some_and(|text| text.trim().is_empty());
+        let code = if is_blank(at + 1) { at + 2 } else { at + 1 };
+        self.dom.tag(code) == Tag::Code
+            && self.dom.parent(code) == at
+            && !self.is_flat()
+            && self.dom.descendants(code).any(|index| self.dom.tag(index) == Tag::Br)
+            && (self.dom.end(code)..self.dom.end(at)).all(is_blank)
+    }
+
+    pub(super) fn write_code_paragraph(&mut self, at: usize) -> usize {
+        self.end_block();
+        let text = code::lines(self.dom, at);
+        self.write_code_block(at, &text)
+    }
+
+    /// Whether a block is a declaration that a reference describes, set as text.
+    pub(super) fn is_signature(&self, at: usize) -> bool {
+        let is_haddock = || {
+            self.dom.has_class(at, &["src"])
+                && self.dom.descendants(at).take(4).any(|index| self.dom.has_class(index, &["def"]))
+        };
+        match self.dom.tag(at) {
+            Tag::Div => self.dom.has_class(at, SIGNATURE_CLASSES),
+            Tag::P => is_haddock(),
+            _ => false,
+        }
+    }
+
+    /// A declaration: one line of code.
+    pub(super) fn write_signature(&mut self, at: usize) -> usize {
+        self.end_block();
+        let is_dropped = |index: usize| self.dropped.get(index).copied().unwrap_or(false);
+        let text = self.dom.plain_text(at, MAX_MARKDOWN_BYTES, is_dropped);
+        if !text.is_empty() {
+            let mut span = String::new();
+            push_code(&mut span, &text, self.inline.in_cell);
+            self.inline.push_raw(&span);
+            self.end_block();
+        }
+        self.dom.end(at)
+    }
+
+    fn write_code_block(&mut self, at: usize, text: &str) -> usize {
         if text.is_empty() {
             return self.dom.end(at);
         }
@@ -25,7 +79,7 @@ impl Writer<'_> {
             self.inline.push_raw(&span);
             self.inline.push_space();
         } else {
-            self.output.block(&code::fence(&text, &code::language(self.dom, at)));
+            self.output.block(&code::fence(text, &code::language(self.dom, at)));
         }
         self.dom.end(at)
     }
@@ -96,6 +150,20 @@ impl Writer<'_> {
         if self.is_flat() || self.facts.at(at).n_headings > 0 {
             return self.on_exit(at, Exit::Block);
         }
+        self.inline.open(Mark::Strong);
+        self.on_exit(at, Exit::Definition { is_code: false })
+    }
+
+    /// Whether a heading is the title of a box (`Note`): what follows the box is not below it.
+    pub(super) fn is_box_title(&self, at: usize, level: u8) -> bool {
+        let parent = self.dom.parent(at);
+        level > 1
+            && self.dom.has_class(parent, BOX_CLASSES)
+            && self.facts.at(parent).n_headings == 1
+            && (parent + 1..at).all(|index| self.dom.text(index).is_some_and(|text| text.trim().is_empty()))
+    }
+
+    pub(super) fn enter_box_title(&mut self, at: usize) -> usize {
         self.inline.open(Mark::Strong);
         self.on_exit(at, Exit::Definition { is_code: false })
     }

@@ -32,6 +32,8 @@ const NO_CODE_CLASSES: &[&str] = &[
     "foldopen",
     "ttc",
     "buttons",
+    // mdBook and rustdoc: lines that only make an example compile, hidden from readers.
+    "boring",
 ];
 /// Ancestors whose class may name the language.
 const MAX_WRAPPERS: usize = 3;
@@ -81,6 +83,31 @@ pub(super) fn text(dom: &Dom, listing: usize) -> String {
         }
         if let Some(text) = dom.text(at).filter(|text| !(is_between_lines(dom, at) && text.trim().is_empty())) {
             out.extend(text.chars().filter(|c| !is_invisible(*c)).map(|c| if c == '\u{a0}' { ' ' } else { c }));
+        }
+        at += 1;
+    }
+    trim_lines(&out)
+}
+
+/// The code of a paragraph, whose lines are ended by `br` alone.
+pub(super) fn lines(dom: &Dom, paragraph: usize) -> String {
+    let mut out = String::new();
+    let (mut at, end) = (paragraph + 1, dom.end(paragraph));
+    while at < end {
+        if is_no_code(dom, at) {
+            at = dom.end(at);
+            continue;
+        }
+        if dom.tag(at) == Tag::Br {
+            out.push('\n');
+        }
+        for c in dom.text(at).unwrap_or_default().chars().filter(|c| !is_invisible(*c)) {
+            match c {
+                '\u{a0}' => out.push(' '),
+                c if !c.is_whitespace() => out.push(c),
+                _ if out.is_empty() || out.ends_with([' ', '\n']) => {}
+                _ => out.push(' '),
+            }
         }
         at += 1;
     }

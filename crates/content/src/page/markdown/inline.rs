@@ -33,6 +33,7 @@ struct OpenMark {
 pub(super) struct Inline {
     text: String,
     space: bool,
+    cell_break: bool,
     marks: Vec<OpenMark>,
     code: Option<String>,
     code_depth: usize,
@@ -75,7 +76,11 @@ impl Inline {
 
     /// A line break within a paragraph. Gives `true` when it is the second in a row: the paragraph ends.
     pub(super) fn push_break(&mut self) -> bool {
-        if self.code.is_some() || self.in_cell || self.is_plain {
+        if self.in_cell && !self.is_plain {
+            self.push_cell_break();
+            return false;
+        }
+        if self.code.is_some() || self.is_plain {
             self.push_space();
             return false;
         }
@@ -88,6 +93,12 @@ impl Inline {
         }
         self.text.push('\n');
         false
+    }
+
+    /// A line break within a cell, which stays one line; nothing is written before text follows.
+    pub(super) fn push_cell_break(&mut self) {
+        self.push_space();
+        self.cell_break |= self.code.is_none() && !self.text.is_empty();
     }
 
     /// Text that is markup already: an image, a formula.
@@ -111,10 +122,12 @@ impl Inline {
 
     /// Writes the pending space and opens the pending marks.
     fn begin(&mut self) {
-        if self.space && !self.text.is_empty() && !self.text.ends_with('\n') {
+        if self.cell_break {
+            self.text.push_str("<br>");
+        } else if self.space && !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push(' ');
         }
-        self.space = false;
+        (self.space, self.cell_break) = (false, false);
         for open in &mut self.marks {
             if open.is_written {
                 continue;
@@ -221,7 +234,7 @@ impl Inline {
                 self.write_close(&mark);
             }
         }
-        (self.space, self.last_closed, self.last_code) = (false, None, None);
+        (self.space, self.cell_break, self.last_closed, self.last_code) = (false, false, None, None);
         let mut text = std::mem::take(&mut self.text);
         text.truncate(text.trim_end().len());
         text

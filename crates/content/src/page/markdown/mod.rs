@@ -32,7 +32,8 @@ pub(super) struct Rendered {
     pub(super) is_cut: bool,
 }
 
-/// Writes the subtree at `root` but for dropped nodes; `title` is a heading elsewhere that comes first.
+/// Writes the subtree at `root` but for dropped nodes. `title` is the element that becomes the first heading: one that
+/// stands elsewhere comes first.
 pub(super) fn render(
     dom: &Dom,
     facts: &Facts,
@@ -41,8 +42,8 @@ pub(super) fn render(
     title: Option<usize>,
     base: &Url,
 ) -> Rendered {
-    let mut writer = walk::Writer::new(dom, facts, dropped, base);
-    if let Some(title) = title {
+    let mut writer = walk::Writer::new(dom, facts, dropped, base, title);
+    if let Some(title) = title.filter(|title| !dom.descendants(root).contains(title)) {
         writer.write(title);
     }
     writer.write(root);

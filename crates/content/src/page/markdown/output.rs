@@ -86,6 +86,10 @@ impl Output {
 
     /// The text and whether it was cut.
     pub(super) fn finish(mut self) -> (String, bool) {
+        // What a rule divided from the text was left out.
+        while let Some(before) = self.text.trim_end().strip_suffix("\n---") {
+            self.text.truncate(before.trim_end().len());
+        }
         let end = self.text.floor_char_boundary(MAX_MARKDOWN_BYTES);
         self.is_cut |= end < self.text.len();
         self.text.truncate(end);

@@ -7,6 +7,8 @@ use super::super::tag::Tag;
 const MAX_COLUMNS: usize = 64;
 /// Rows that a cell may span.
 const MAX_ROW_SPAN: usize = 1000;
+/// Nodes of a table within which its first `col` or its caption stands.
+const MAX_BEFORE_COLUMNS: usize = 8;
 
 /// A cell's text and extent.
 pub(super) struct Cell {
@@ -52,7 +54,13 @@ pub(super) fn is_layout(dom: &Dom, facts: &Facts, at: usize) -> bool {
     if count.n_tables > 1 && count.n_header_cells == 0 {
         return true;
     }
-    count.n_header_cells == 0 && (count.n_rows <= 1 || count.n_cells <= count.n_rows)
+    let is_grid = count.n_cells > count.n_rows && (count.n_rows > 1 || names_columns(dom, at));
+    count.n_header_cells == 0 && !is_grid
+}
+
+/// Whether a table says what its columns are: a single row of it is data too.
+fn names_columns(dom: &Dom, at: usize) -> bool {
+    dom.descendants(at).take(MAX_BEFORE_COLUMNS).any(|index| matches!(dom.tag(index), Tag::Col | Tag::Caption))
 }
 
 /// Whether a row holds what a cell cannot: headings, listings, tables of several rows.

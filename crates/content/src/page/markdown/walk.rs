@@ -56,10 +56,18 @@ pub(super) struct Writer<'d> {
     pub(super) tables: Vec<Table>,
     pub(super) headings: Vec<Heading>,
     pub(super) in_heading: bool,
+    /// The element that is the page's title, whatever its name.
+    title: Option<usize>,
 }
 
 impl<'d> Writer<'d> {
-    pub(super) fn new(dom: &'d Dom, facts: &'d Facts, dropped: &'d [bool], base: &'d Url) -> Self {
+    pub(super) fn new(
+        dom: &'d Dom,
+        facts: &'d Facts,
+        dropped: &'d [bool],
+        base: &'d Url,
+        title: Option<usize>,
+    ) -> Self {
         Self {
             dom,
             facts,
@@ -72,6 +80,7 @@ impl<'d> Writer<'d> {
             tables: Vec::new(),
             headings: Vec::new(),
             in_heading: false,
+            title,
         }
     }
 
@@ -111,7 +120,7 @@ impl<'d> Writer<'d> {
             return at + 1;
         }
         let tag = self.dom.tag(at);
-        if let Some(level) = tag.heading_level() {
+        if let Some(level) = tag.heading_level().or_else(|| (self.title == Some(at)).then_some(1)) {
             return self.enter_heading(at, level);
         }
         match tag {
@@ -124,6 +133,8 @@ impl<'d> Writer<'d> {
             Tag::Dt => self.enter_term(at),
             Tag::Blockquote => self.enter_quote(at),
             Tag::Div if self.is_listing(at) => self.write_listing(at),
+            Tag::Div | Tag::P if self.is_code_paragraph(at) => self.write_code_paragraph(at),
+            Tag::Div | Tag::P if self.is_signature(at) => self.write_signature(at),
             Tag::Div | Tag::P
                 if self.dom.has_class(at, &["admonition-title", "admonitionTitle", "title-admonition"]) =>
             {
@@ -158,6 +169,7 @@ impl<'d> Writer<'d> {
             Tag::I | Tag::Em => self.enter_mark(at, Mark::Emphasis),
             Tag::Del | Tag::S | Tag::Strike => self.enter_mark(at, Mark::Strike),
             Tag::Code | Tag::Kbd | Tag::Samp | Tag::Tt | Tag::Var => {
+                self.open_link_of_code(at);
                 self.inline.open_code();
                 self.on_exit(at, Exit::Code)
             }
@@ -222,7 +234,11 @@ impl<'d> Writer<'d> {
     /// Writes the paragraph that has gathered.
     pub(super) fn end_block(&mut self) {
         if self.is_flat() {
-            self.inline.push_space();
+            if self.in_heading {
+                self.inline.push_space()
+            } else {
+                self.inline.push_cell_break()
+            }
             return;
         }
         if self.inline.is_empty() {
@@ -248,6 +264,9 @@ impl<'d> Writer<'d> {
         if self.is_flat() {
             return self.on_exit(at, Exit::Block);
         }
+        if self.is_box_title(at, level) {
+            return self.enter_box_title(at);
+        }
         (self.in_heading, self.inline.is_plain) = (true, true);
         self.on_exit(at, Exit::Heading(level))
     }
@@ -271,6 +290,23 @@ impl<'d> Writer<'d> {
         }
         self.inline.open(mark);
         self.on_exit(at, Exit::Mark)
+    }
+
+    /// Code takes its text as it is; a link that is all of it is put around it.
+    fn open_link_of_code(&mut self, at: usize) {
+        let count = self.facts.at(at);
+        if count.n_links != 1 || count.linked != count.text {
+            return;
+        }
+        let link = self.dom.descendants(at).find(|&index| self.dom.tag(index) == Tag::A);
+        let href = link.and_then(|link| self.dom.attribute(link, "href"));
+        if let Some(target) = href.and_then(|href| self.absolute(href)) {
+            let mark = Mark::Link(target.into_owned());
+            if !self.inline.holds(&mark) {
+                self.inline.open(mark);
+                self.open.push(Open { end: self.dom.end(at), exit: Exit::Mark, at });
+            }
+        }
     }
 
     fn enter_link(&mut self, at: usize) -> usize {
