@@ -1,6 +1,6 @@
 //! Two ranked lists in, one out. Pure: the same hits give the same list, whatever their order among equals was.
 
-use argiope_protocol::ChunkId;
+use argiope_protocol::{ChunkHash, ChunkId};
 use argiope_store::vectors::{ChunkPayload, SideHit};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +80,7 @@ pub fn fuse(lexical: Vec<SideHit>, semantic: Vec<SideHit>, fusion: Fusion) -> Ve
         fused.score += share;
         fused.semantic = Some(hit.score);
     }
-    in_order(found.into_values().collect())
+    distinct(in_order(found.into_values().collect()))
 }
 
 /// One side alone: its own scores, its own order.
@@ -93,7 +93,7 @@ pub fn one_side(hits: Vec<SideHit>, is_lexical: bool) -> Vec<Fused> {
         semantic: (!is_lexical).then_some(score),
         payload,
     });
-    in_order(usable.collect())
+    distinct(in_order(usable.collect()))
 }
 
 /// Keeps the best hit of each page.
@@ -101,6 +101,17 @@ pub fn one_side(hits: Vec<SideHit>, is_lexical: bool) -> Vec<Fused> {
 pub fn one_per_page(hits: Vec<Fused>) -> Vec<Fused> {
     let mut seen = BTreeSet::new();
     hits.into_iter().filter(|hit| seen.insert(hit.payload.page)).collect()
+}
+
+/// Keeps the first of equal passages: a directory and its index page are two addresses of one text, and the copies
+/// would take the places of other answers.
+fn distinct(mut hits: Vec<Fused>) -> Vec<Fused> {
+    let mut seen = BTreeSet::new();
+    hits.retain(|Fused { payload, .. }| {
+        let passage = (&payload.domain, &payload.title, &payload.heading_path, &payload.text);
+        seen.insert(ChunkHash::of(0, &format!("{passage:?}")))
+    });
+    hits
 }
 
 /// Equal scores by URL, place and id.

@@ -53,6 +53,18 @@ fn the_weighted_sum_scales_each_side_over_its_own_hits() {
 }
 
 #[test]
+fn one_text_at_two_addresses_is_one_hit() {
+    let mut copy = hit(25, 12.0);
+    copy.payload.text = hit(14, 0.0).payload.text;
+    let numbers = |found: Vec<Fused>| found.iter().map(number).collect::<Vec<_>>();
+    let lexical = [hits(&[(14, 12.0), (3, 4.0)]), vec![copy.clone()]].concat();
+    assert_eq!(numbers(fuse(lexical.clone(), Vec::new(), Fusion::CONVEX)), [14, 3]);
+    assert_eq!(numbers(one_side(lexical, true)), [14, 3]);
+    copy.payload.domain = "other.example".to_owned();
+    assert_eq!(numbers(one_side([hits(&[(14, 12.0)]), vec![copy]].concat(), true)), [14, 25]);
+}
+
+#[test]
 fn equal_scores_of_a_side_all_count_as_best_and_ties_go_by_url_and_place() {
     check(&[(12, 3.0), (11, 3.0), (2, 3.0)], &[], Fusion::CONVEX, &[(2, 0.6), (11, 0.6), (12, 0.6)]);
     check(&[(5, 3.0)], &[(5, -0.2)], Fusion::CONVEX, &[(5, 1.0)]);
