@@ -29,7 +29,8 @@ fn next_part(text: &str) -> Option<(usize, usize, &'static str)> {
     let mut from = 0;
     loop {
         let rest = text.get(from..)?;
-        let at = from + rest.find(['(', '<'])?;
+        // Bytes, since no other character holds these two.
+        let at = from + rest.bytes().position(|byte| matches!(byte, b'(' | b'<'))?;
         let behind = text.get(at..)?;
         if behind.starts_with(BREAK) {
             return Some((at, at + BREAK.len(), " "));

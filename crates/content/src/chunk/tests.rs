@@ -190,7 +190,7 @@ fn link_targets_are_shown_but_neither_embedded_nor_weighed() {
     let chunks = cut(&page(20), "One", SMALL);
     assert_eq!(chunks.len(), 1, "eight words of links fit one chunk");
     assert!(chunks[0].text.contains("](https://docs.example/long"));
-    assert_eq!(chunks[0].embedded_text, format!("One\n{}", vec!["[text]"; 8].join(" and ")));
+    assert_eq!(chunks[0].embedded_text, format!("One\n{}", ["[text]"; 8].join(" and ")));
     let other = cut(&page(19), "One", SMALL);
     assert_eq!(other[0].embedded_text, chunks[0].embedded_text);
     assert_ne!(other[0].hash, chunks[0].hash, "a changed target is a changed chunk: it is shown");

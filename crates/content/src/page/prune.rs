@@ -131,7 +131,12 @@ fn is_never_content(dom: &Dom, facts: &Facts, at: usize, count: Count) -> bool {
         return true;
     }
     // Also of a page that consists of links.
-    if is_navigation(dom, at) && count.n_headings == 0 && count.pre == 0 && count.text < MAX_NAVIGATION {
+    if matches!(tag, Tag::Div | Tag::Table | Tag::Ul | Tag::Ol)
+        && count.n_headings == 0
+        && count.pre == 0
+        && count.text < MAX_NAVIGATION
+        && is_navigation(dom, at)
+    {
         return true;
     }
     if dom.has_class(at, LINE_NUMBER_CLASSES) {
@@ -210,7 +215,7 @@ fn is_furniture(dom: &Dom, at: usize, count: Count, in_container: bool) -> bool 
     {
         return false;
     }
-    if is_navigation(dom, at) && density > 0.5 && count.text < MAX_NAVIGATION {
+    if is_navigation(dom, at) && (count.n_headings == 0 || density > 0.5) && count.text < MAX_NAVIGATION {
         return true;
     }
     let is_short = count.text < if in_container { 30 } else { 90 } && count.n_cells == 0;
