@@ -4,7 +4,6 @@
 
 mod faults;
 mod kill;
-mod measure;
 
 use argiope_protocol::{FailReason, Fate, JobState, SkipReason, Timestamp, UrlSource};
 use argiope_store::FrontierStore;
