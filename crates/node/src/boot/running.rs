@@ -72,13 +72,17 @@ impl Running {
         self.engine.submit(spec).await.map_err(failed)
     }
 
-    /// The next event as one JSON object; `None` when there are no more.
-    pub(crate) async fn next_event(&mut self) -> Option<Value> {
-        match self.events.recv().await {
-            Ok(event) => Some(to_json(&event)),
-            Err(RecvError::Lagged(n_lost)) => Some(lagged(n_lost)),
-            Err(RecvError::Closed) => None,
-        }
+    /// The next events, each as one JSON object: waits for the first and takes those that are there by then. `None`
+    /// when there are no more.
+    pub(crate) async fn next_events(&mut self) -> Option<Vec<Value>> {
+        let first = match self.events.recv().await {
+            Ok(event) => to_json(&event),
+            Err(RecvError::Lagged(n_lost)) => lagged(n_lost),
+            Err(RecvError::Closed) => return None,
+        };
+        let mut events = vec![first];
+        events.extend(self.pending_events());
+        Some(events)
     }
 
     /// The events that are there without waiting.
@@ -104,8 +108,7 @@ impl Running {
                 if is_over(&record) && !engine.is_working().await.map_err(failed)? {
                     return Ok(record);
                 }
-                let next = tokio::time::timeout(LOOK_EVERY, events.recv()).await;
-                if let Ok(Ok(Event::GaveUp { stage })) = next {
+                if let Ok(Some(stage)) = tokio::time::timeout(LOOK_EVERY, until_telling(&mut events)).await {
                     return Err(CliError::new(ErrorCode::Internal, format!("{stage} failed again and again"))
                         .advise("the same command goes on where this one stopped; the log says what failed"));
                 }
@@ -124,6 +127,18 @@ impl Running {
     pub(crate) async fn write_metrics(&self) {
         if let Some((file, registry)) = &self.metrics {
             write_metrics(file, registry, &self.engine).await;
+        }
+    }
+}
+
+/// Waits for an event after which the ledgers are worth a look; answers which stage gave up, if one did. The other
+/// events, one a URL, are passed over.
+async fn until_telling(events: &mut Receiver<Event>) -> Option<&'static str> {
+    loop {
+        match events.recv().await {
+            Ok(Event::GaveUp { stage }) => return Some(stage),
+            Ok(Event::JobEnded { .. }) | Err(RecvError::Closed) => return None,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
         }
     }
 }

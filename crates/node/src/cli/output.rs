@@ -25,8 +25,14 @@ impl Output {
 
     /// Prints one object; nothing without `--json`.
     pub(crate) fn object(self, object: &Value) {
-        if self.is_json {
-            write_stdout(&object.to_string());
+        self.objects(std::slice::from_ref(object));
+    }
+
+    /// Prints objects, a line each, in one piece; nothing without `--json`.
+    pub(crate) fn objects(self, objects: &[Value]) {
+        if self.is_json && !objects.is_empty() {
+            let lines: Vec<String> = objects.iter().map(Value::to_string).collect();
+            write_stdout(&lines.join("\n"));
         }
     }
 

@@ -12,6 +12,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the progress bar looks at the ledger.
 const TICK: Duration = Duration::from_millis(500);
+/// Events are printed together, this far apart: at 1,000 pages a second one by one they would wake a thread for each.
+const EVENTS_REST: Duration = Duration::from_millis(50);
 
 /// Follows the job, prints the summary, answers the exit status.
 pub(crate) async fn to_the_end(running: &mut Running, job: JobId, context: &Context) -> Result<u8> {
@@ -24,7 +26,7 @@ pub(crate) async fn to_the_end(running: &mut Running, job: JobId, context: &Cont
 /// What the loop met.
 enum Step {
     Finished(Box<Result<JobRecord>>),
-    Event(Option<serde_json::Value>),
+    Events(Option<Vec<serde_json::Value>>),
     Tick,
     Stop,
 }
@@ -36,7 +38,7 @@ pub(crate) async fn follow(running: &mut Running, job: JobId, context: &Context)
     let progress = Progress::new(context);
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut has_events = true;
+    let (mut has_events, mut rests_until) = (true, tokio::time::Instant::now());
     let mut hint = None;
     let waiter = running.waiter(job);
     tokio::pin!(waiter);
@@ -45,21 +47,22 @@ pub(crate) async fn follow(running: &mut Running, job: JobId, context: &Context)
             biased;
             () = stop.requested() => Step::Stop,
             ended = &mut waiter => Step::Finished(Box::new(ended)),
-            event = running.next_event(), if has_events => Step::Event(event),
+            events = next_events(running, rests_until), if has_events => Step::Events(events),
             _ = tick.tick() => Step::Tick,
         };
         match step {
             Step::Finished(record) => {
-                for event in running.pending_events() {
-                    tell(&event, job, context, &progress, &mut hint);
-                }
+                tell(&running.pending_events(), job, context, &progress, &mut hint);
                 progress.clear();
                 running.write_metrics().await;
                 let elapsed = began.elapsed();
                 return Ok(Ending { record: (*record)?, is_interrupted: false, elapsed, scope_hint: hint });
             }
-            Step::Event(Some(event)) => tell(&event, job, context, &progress, &mut hint),
-            Step::Event(None) => has_events = false,
+            Step::Events(Some(events)) => {
+                tell(&events, job, context, &progress, &mut hint);
+                rests_until = tokio::time::Instant::now() + EVENTS_REST;
+            }
+            Step::Events(None) => has_events = false,
             Step::Tick => {
                 let record = running.stores.frontier.job(job).await?;
                 progress.show(&record);
@@ -74,10 +77,17 @@ pub(crate) async fn follow(running: &mut Running, job: JobId, context: &Context)
     }
 }
 
-/// Prints an event; what it says about the job's scope is for a person too.
-fn tell(event: &serde_json::Value, job: JobId, context: &Context, progress: &Progress, hint: &mut Option<String>) {
-    context.output.object(event);
-    if let Some(said) = scope_hint(event, job) {
+/// # Cancel
+/// No event is lost: it is taken in the step that ends the future.
+async fn next_events(running: &mut Running, not_before: tokio::time::Instant) -> Option<Vec<serde_json::Value>> {
+    tokio::time::sleep_until(not_before).await;
+    running.next_events().await
+}
+
+/// Prints events; what they say about the job's scope is for a person too.
+fn tell(events: &[serde_json::Value], job: JobId, context: &Context, progress: &Progress, hint: &mut Option<String>) {
+    context.output.objects(events);
+    if let Some(said) = events.iter().find_map(|event| scope_hint(event, job)) {
         progress.note(&format!("warning: {said}"));
         *hint = Some(said);
     }
