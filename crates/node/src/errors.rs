@@ -114,6 +114,9 @@ const fn advice(code: ErrorCode) -> &'static str {
         }
         ErrorCode::StoreCorrupt => "run `argiope verify`; damaged pages are fetched again by the same crawl command",
         ErrorCode::DiskFull => "free some space and run the same command again: nothing is lost",
+        ErrorCode::StoreFull => "raise `maxmemory` of Redis; the crawl goes on by itself",
+        ErrorCode::StoreReadOnly => "look at `redis-cli INFO replication` and `INFO persistence`; nothing is lost",
+        ErrorCode::StoreNotDurable => "`redis-cli CONFIG SET appendfsync always`, or set `durability = \"normal\"`",
         ErrorCode::ModelMismatch => "configure the model the index was made with, or give another `--data-dir`",
         ErrorCode::EmbedderUnavailable => "check the [embedder] section with `argiope config --print`",
         ErrorCode::PagesFailed => "`argiope job ID --failed` lists them, `argiope retry ID` tries them again",

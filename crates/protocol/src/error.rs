@@ -60,6 +60,12 @@ error_codes! {
     StoreCorrupt = "AR0204", exit 4, "a stored record does not match its checksum";
     /// The disk is nearly full.
     DiskFull = "AR0205", exit 4, "the disk is nearly full";
+    /// The store's memory limit is reached.
+    StoreFull = "AR0206", exit 4, "the store's memory limit is reached";
+    /// The store takes no writes.
+    StoreReadOnly = "AR0207", exit 4, "the store takes no writes";
+    /// The store is not set to keep what was asked for.
+    StoreNotDurable = "AR0208", exit 4, "the store is not set to keep what it acknowledges";
     /// The index was made with another embedding model.
     ModelMismatch = "AR0301", exit 4, "the index was made with another embedding model";
     /// The embedding model cannot be loaded or reached.

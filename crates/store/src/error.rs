@@ -51,6 +51,22 @@ pub enum Error {
         /// Model and dimension asked for.
         wanted: String,
     },
+    /// A server that a store uses refuses, or cannot be reached.
+    #[error("{context}: {message}")]
+    Server {
+        /// What was being done.
+        context: &'static str,
+        /// What it means.
+        fault: ServerFault,
+        /// What the server, or the way to it, said.
+        message: String,
+    },
+    /// The store is not set to keep what `durability` promises.
+    #[error("{detail}")]
+    NotDurable {
+        /// What is set and what is needed.
+        detail: String,
+    },
     /// No such job.
     #[error("there is no job {0}")]
     UnknownJob(argiope_protocol::JobId),
@@ -69,6 +85,37 @@ pub enum Error {
     Closed,
 }
 
+/// What a server's refusal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerFault {
+    /// Its memory limit is reached; what frees memory still works.
+    OutOfMemory,
+    /// It takes no writes: it is a replica, or became one.
+    ReadOnly,
+    /// It reads its data after a start.
+    Loading,
+    /// Nobody serves these keys now: a failover or a move of slots is under way.
+    Unavailable,
+    /// It cannot write its data to disk and takes no writes until it can.
+    PersistenceFailed,
+    /// There is no connection, or it broke; the outcome of the call is not known.
+    Unreachable,
+    /// No answer in time; the outcome of the call is not known.
+    Timeout,
+    /// Wrong credentials, or they do not allow the call.
+    AccessDenied,
+    /// Anything else that it refused.
+    Refused,
+}
+
+impl ServerFault {
+    /// Whether it may pass by itself, or by what an operator does.
+    #[must_use]
+    pub const fn is_passing(self) -> bool {
+        !matches!(self, Self::AccessDenied | Self::Refused)
+    }
+}
+
 impl Error {
     /// An engine's error that a later call may not meet again.
     pub fn engine(context: &'static str, error: impl std::fmt::Display) -> Self {
@@ -78,7 +125,11 @@ impl Error {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::DiskFull { .. } | Self::Engine { is_poisoned: false, .. })
+        match self {
+            Self::DiskFull { .. } | Self::Engine { is_poisoned: false, .. } => true,
+            Self::Server { fault, .. } => fault.is_passing(),
+            _ => false,
+        }
     }
 
     /// The code shown to users.
@@ -91,7 +142,12 @@ impl Error {
             Self::DiskFull { .. } => ErrorCode::DiskFull,
             Self::ModelMismatch { .. } => ErrorCode::ModelMismatch,
             Self::UnknownJob(_) => ErrorCode::UnknownJob,
-            Self::Fenced(_) | Self::Engine { .. } | Self::Closed => ErrorCode::StoreUnavailable,
+            Self::Server { fault: ServerFault::OutOfMemory, .. } => ErrorCode::StoreFull,
+            Self::Server { fault: ServerFault::ReadOnly | ServerFault::PersistenceFailed, .. } => {
+                ErrorCode::StoreReadOnly
+            }
+            Self::NotDurable { .. } => ErrorCode::StoreNotDurable,
+            Self::Server { .. } | Self::Fenced(_) | Self::Engine { .. } | Self::Closed => ErrorCode::StoreUnavailable,
         }
     }
 }

@@ -8,10 +8,11 @@ pub mod frontier;
 pub mod pages;
 pub mod vectors;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, ServerFault};
 pub use frontier::FrontierStore;
 pub use pages::PageStore;
 pub use vectors::VectorStore;
 
 pub mod conformance;
 pub mod embedded;
+pub mod redis;

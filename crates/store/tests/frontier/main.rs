@@ -4,6 +4,7 @@
 
 mod faults;
 mod kill;
+mod redis;
 
 use argiope_protocol::{FailReason, Fate, JobState, SkipReason, Timestamp, UrlSource};
 use argiope_store::FrontierStore;

@@ -20,6 +20,12 @@ use std::time::Duration;
 pub trait FrontierFactory: Send + Sync {
     /// Opens the store.
     async fn open(&self, now: Timestamp) -> Arc<dyn FrontierStore>;
+
+    /// Whether the store dies with its process, so that the next open finds every claim void and every lease lost. A
+    /// store on a server does not: claims and leases run to their end, whoever made them.
+    fn dies_with_its_process(&self) -> bool {
+        true
+    }
 }
 
 /// A URL of the tests: all hosts are below one domain, hence in one shard.

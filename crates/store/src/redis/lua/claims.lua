@@ -1,0 +1,40 @@
+-- Who may write for a shard.
+
+-- node, boot, run, min_epoch, now, expires_at → epoch, or false while another node's claim holds.
+-- A new generation begins with every other process and every run of the server: hosts then wait one delay.
+call('claim', { 'allow-oom' }, function(KEYS, A)
+    local key = KEYS[1] .. 'm'
+    local now = tonumber(A[5])
+    local m = redis.call('HMGET', key, 'epoch', 'node', 'boot', 'run', 'released', 'expires', 'gen')
+    if m[1] and m[5] == '0' and m[4] == A[3] and num(m[6]) > now and m[2] ~= A[1] then
+        return false
+    end
+    local epoch = num(m[1]) + 1
+    if m[4] and m[4] ~= A[3] then
+        -- The end of the history may be lost, and with it epochs that were given.
+        epoch = epoch + EPOCH_JUMP
+        redis.call('HSET', key, 'lossy', A[5])
+    end
+    epoch = int(math.max(epoch, tonumber(A[4])))
+    if m[3] ~= A[2] or m[4] ~= A[3] then
+        redis.call('HSET', key, 'gen', int(num(m[7]) + 1), 'since', A[5])
+    end
+    redis.call('HSET', key, 'epoch', epoch, 'node', A[1], 'boot', A[2], 'run', A[3], 'released', '0', 'expires', A[6])
+    return epoch
+end)
+
+-- claim, expires_at
+call('renew', { 'allow-oom' }, function(KEYS, A)
+    if not claimed(KEYS[1], A) then
+        return redis.error_reply(FENCED)
+    end
+    return redis.call('HSET', KEYS[1] .. 'm', 'expires', A[4])
+end)
+
+-- claim
+call('release', { 'allow-oom' }, function(KEYS, A)
+    if not claimed(KEYS[1], A) then
+        return redis.error_reply(FENCED)
+    end
+    return redis.call('HSET', KEYS[1] .. 'm', 'released', '1')
+end)
