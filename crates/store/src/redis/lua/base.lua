@@ -7,26 +7,34 @@ local function call(name, flags, run)
     calls[name] = { flags = flags, run = run }
 end
 
+local LEDGER = { 'q', 'l', 's', 'u', 'k', 'f' }
+
 local FENCED = 'FENCED the shard has another owner'
 
 -- Integers up to 2^53 without an exponent.
 local function int(n)
-    return string.format('%.0f', n)
+    return string.format('%d', n)
 end
 
 local function num(text)
     return tonumber(text) or 0
 end
 
+-- What is compared to know that a claim holds its shard.
+local function holder(epoch, node, run)
+    return epoch .. ' ' .. node .. ' ' .. run
+end
+
 -- The shard's row when the caller's claim holds it, else nil. A[1] epoch, A[2] node, A[3] run of the server: a claim
 -- that was made before the server restarted or failed over holds nothing.
 -- Answers age, lease number, generation, its beginning, and the time of the last possible loss of history.
 local function claimed(base, A)
-    local m = redis.call('HMGET', base .. 'm', 'epoch', 'node', 'run', 'released', 'age', 'seq', 'gen', 'since', 'lossy')
-    if m[1] ~= A[1] or m[2] ~= A[2] or m[3] ~= A[3] or m[4] ~= '0' then
+    local m = redis.call('HMGET', base .. 'm', 'holder', 'age', 'seq', 'era')
+    if m[1] ~= holder(A[1], A[2], A[3]) then
         return nil
     end
-    return { age = num(m[5]), seq = num(m[6]), gen = m[7], since = num(m[8]), lossy = num(m[9]) }
+    local gen, since, lossy = string.match(m[4], '^(%d+) (%d+) (%d+)$')
+    return { age = num(m[2]), seq = num(m[3]), gen = gen, since = tonumber(since), lossy = tonumber(lossy) }
 end
 
 -- A URL's record: key 16, since 6, age 5, attempts 1, then what was offered: flags 1 (kind, source, band), depth 2,
@@ -60,7 +68,7 @@ local function read_share(packed)
 end
 
 local function write_share(base, host, job, share)
-    local packed = string.format('%.0f,%.0f,%.0f,%.0f,%.0f;%s', share.q, share.l, share.turn, share.w, share.r, share.levels)
+    local packed = string.format('%d,%d,%d,%d,%d;%s', share.q, share.l, share.turn, share.w, share.r, share.levels)
     redis.call('HSET', base .. 'hj' .. host, job, packed)
 end
 
@@ -107,12 +115,23 @@ local function read_job(base, job)
     end
     return {
         key = base .. 'j' .. job, state = j[1], attempts = num(j[2]), d = num(j[3]), q = num(j[4]), l = num(j[5]),
-        s = num(j[6]), u = num(j[7]), k = num(j[8]), f = num(j[9]), texts = j[10],
+        s = num(j[6]), u = num(j[7]), k = num(j[8]), f = num(j[9]), texts = j[10], read = j,
     }
 end
 
+-- Writes what changed.
 local function write_ledger(j)
-    redis.call('HSET', j.key, 'q', j.q, 'l', j.l, 's', j.s, 'u', j.u, 'k', j.k, 'f', j.f)
+    local changed, read = {}, j.read
+    for at, field in ipairs(LEDGER) do
+        local value = int(j[field])
+        if value ~= read[at + 3] then
+            changed[#changed + 1] = field
+            changed[#changed + 1] = value
+        end
+    end
+    if #changed > 0 then
+        redis.call('HSET', j.key, unpack(changed))
+    end
 end
 
 local function is_final(state)

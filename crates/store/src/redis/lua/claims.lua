@@ -5,21 +5,23 @@
 call('claim', { 'allow-oom' }, function(KEYS, A)
     local key = KEYS[1] .. 'm'
     local now = tonumber(A[5])
-    local m = redis.call('HMGET', key, 'epoch', 'node', 'boot', 'run', 'released', 'expires', 'gen')
-    if m[1] and m[5] == '0' and m[4] == A[3] and num(m[6]) > now and m[2] ~= A[1] then
+    local m = redis.call('HMGET', key, 'epoch', 'node', 'boot', 'run', 'holder', 'expires', 'era')
+    if m[1] and m[5] ~= '' and m[4] == A[3] and num(m[6]) > now and m[2] ~= A[1] then
         return false
     end
+    local gen, since, lossy = string.match(m[7] or '0 0 0', '^(%d+) (%d+) (%d+)$')
     local epoch = num(m[1]) + 1
     if m[4] and m[4] ~= A[3] then
         -- The end of the history may be lost, and with it epochs that were given.
         epoch = epoch + EPOCH_JUMP
-        redis.call('HSET', key, 'lossy', A[5])
+        lossy = A[5]
     end
     epoch = int(math.max(epoch, tonumber(A[4])))
     if m[3] ~= A[2] or m[4] ~= A[3] then
-        redis.call('HSET', key, 'gen', int(num(m[7]) + 1), 'since', A[5])
+        gen, since = int(gen + 1), A[5]
     end
-    redis.call('HSET', key, 'epoch', epoch, 'node', A[1], 'boot', A[2], 'run', A[3], 'released', '0', 'expires', A[6])
+    redis.call('HSET', key, 'epoch', epoch, 'node', A[1], 'boot', A[2], 'run', A[3], 'expires', A[6],
+        'holder', holder(epoch, A[1], A[3]), 'era', gen .. ' ' .. since .. ' ' .. lossy)
     return epoch
 end)
 
@@ -36,5 +38,5 @@ call('release', { 'allow-oom' }, function(KEYS, A)
     if not claimed(KEYS[1], A) then
         return redis.error_reply(FENCED)
     end
-    return redis.call('HSET', KEYS[1] .. 'm', 'released', '1')
+    return redis.call('HSET', KEYS[1] .. 'm', 'holder', '')
 end)

@@ -1,5 +1,7 @@
 -- Hosts: numbers, gates, blocks, robots.txt.
 
+local HOST_FIELDS = { 'gate', 'block', 'delay', 'gen', 'turns', 'out' }
+
 local function intern(base, name, m)
     local number = redis.call('HGET', base .. 'hn', name)
     if number then
@@ -17,7 +19,7 @@ local function read_host(base, number, m)
     local h = redis.call('HMGET', base .. 'h' .. number, 'gate', 'block', 'delay', 'gen', 'turns', 'out', 'name')
     local host = {
         key = base .. 'h' .. number, gate = num(h[1]), block = num(h[2]), delay = num(h[3]), turns = num(h[5]),
-        out = h[6] or '', name = h[7], is_current = h[4] == m.gen,
+        out = h[6] or '', name = h[7], read = h,
     }
     if h[4] ~= m.gen then
         host.gate = math.max(host.gate, m.since + host.delay)
@@ -25,22 +27,25 @@ local function read_host(base, number, m)
     return host
 end
 
+-- Writes what changed.
 local function write_host(host, m)
-    redis.call('HSET', host.key, 'gate', int(host.gate), 'block', int(host.block), 'delay', int(host.delay),
-        'gen', m.gen, 'turns', int(host.turns), 'out', host.out)
-end
-
--- Writes only the leases where nothing else changed.
-local function write_out(host, m)
-    if host.is_current then
-        redis.call('HSET', host.key, 'out', host.out)
-    else
-        write_host(host, m)
+    local changed, read = {}, host.read
+    for at, value in ipairs({ int(host.gate), int(host.block), int(host.delay), m.gen, int(host.turns), host.out }) do
+        if value ~= read[at] then
+            changed[#changed + 1] = HOST_FIELDS[at]
+            changed[#changed + 1] = value
+        end
+    end
+    if #changed > 0 then
+        redis.call('HSET', host.key, unpack(changed))
     end
 end
 
 -- When the next request may start. After a loss of history also hosts wait whose last start was lost.
 local function not_before(host, m, window, delay)
+    if IS_GATE_BROKEN then
+        return host.block
+    end
     local at = math.max(host.gate, host.block)
     if m.lossy > 0 and delay > 0 then
         at = math.max(at, m.lossy + window + delay)

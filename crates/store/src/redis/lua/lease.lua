@@ -239,7 +239,7 @@ call('settle', { 'allow-oom' }, function(KEYS, A)
     fate = leave_lease(base, job, number, record, attempts, fate, tonumber(A[7]), not_before, now)
     redis.call('HDEL', base .. 'l', token)
     remove_out(host, token)
-    write_out(host, m)
+    write_host(host, m)
     if fate then
         return { 'ended' }
     end

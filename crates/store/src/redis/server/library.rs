@@ -67,6 +67,9 @@ fn constants() -> String {
     for (name, number) in numbers {
         let _ = writeln!(text, "local {name} = {number}");
     }
+    // Always false but in a build that tests whether a broken gate is noticed.
+    let is_broken = argiope_protocol::sabotage::Fault::Gate.is_armed();
+    let _ = writeln!(text, "local IS_GATE_BROKEN = {is_broken}");
     let _ = writeln!(text, "local OVER_BUDGET = '{}'", argiope_protocol::RejectReason::OverBudget.code());
     text
 }
