@@ -90,6 +90,25 @@ fn any_row_of_operations_answers_as_the_model_does() {
     }
 }
 
+/// The rights that docs/REDIS.md asks for are enough.
+#[test]
+fn a_user_with_the_documented_rights_can_do_all() {
+    if !server::is_there("a_user_with_the_documented_rights_can_do_all") {
+        return;
+    }
+    let server = Server::start(&[]);
+    let rights = "~t* +@read +@write +@scripting +info +time +cluster|slots +asking +config|get";
+    let user: Vec<&str> = ["ACL", "SETUSER", "node", "on", ">secret"].into_iter().chain(rights.split(' ')).collect();
+    server.command::<()>(&user);
+    let factory = OnServer::new(&format!("redis://node:secret@127.0.0.1:{}", server.port));
+    runtime().block_on(async {
+        rules::a_recrawl_knows_the_pages_and_robots(&factory).await;
+        let warnings = factory.open_now(Timestamp::ZERO).await.start_report().warnings.clone();
+        assert!(warnings.iter().all(|warning| warning.contains("clock")), "{warnings:?}");
+    });
+    assert_eq!(server.command::<Vec<redis::Value>>(&["FUNCTION", "LIST"]).len(), 1);
+}
+
 #[test]
 fn where_functions_are_refused_scripts_answer_the_same() {
     if !server::is_there("where_functions_are_refused_scripts_answer_the_same") {

@@ -110,9 +110,30 @@ fn free_port() -> u16 {
     }
 }
 
+/// A master that is gone is noticed after a second.
+const CLUSTERED: &[&str] = &["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+
+/// A replica of a cluster's server.
+pub(crate) fn replica(of: &Server) -> Server {
+    let replica = Server::start(CLUSTERED);
+    replica.command::<()>(&["CLUSTER", "MEET", "127.0.0.1", &of.port.to_string()]);
+    let id: String = of.command(&["CLUSTER", "MYID"]);
+    let began = Instant::now();
+    let wait_until = |is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            assert!(began.elapsed() < PATIENCE, "the replica does not come up");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    // Each further REPLICATE would break the link again.
+    wait_until(&|| replica.try_command(&["CLUSTER", "REPLICATE", &id]).is_ok());
+    wait_until(&|| replica.info("master_link_status") == "up");
+    replica
+}
+
 /// A cluster of three masters.
 pub(crate) fn cluster() -> Vec<Server> {
-    let servers: Vec<Server> = (0..3).map(|_| Server::start(&["--cluster-enabled", "yes"])).collect();
+    let servers: Vec<Server> = (0..3).map(|_| Server::start(CLUSTERED)).collect();
     for (at, server) in servers.iter().enumerate() {
         let slots = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)][at];
         server.command::<()>(&["CLUSTER", "ADDSLOTSRANGE", &slots.0.to_string(), &slots.1.to_string()]);

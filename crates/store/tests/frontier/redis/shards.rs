@@ -6,13 +6,13 @@ use crate::runtime;
 use argiope_protocol::{
     Candidate, CanonicalUrl, Claim, Epoch, FailReason, Fate, JobState, NodeName, RejectReason, ShardId, SkipReason,
 };
-use argiope_store::FrontierStore;
 use argiope_store::conformance::frontier::{at, job_id, link, rules, spec};
 use argiope_store::frontier::{LeaseAnswer, LeaseRequest, RejectTally, UrlFilter};
 use argiope_store::redis::RedisFrontier;
+use argiope_store::{Error, FrontierStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const N_DOMAINS: u32 = 24;
@@ -233,4 +233,56 @@ fn what_a_crash_left_half_done_is_finished() {
         assert_eq!(lease(&store, &claims, 0).await, LeaseAnswer::Empty);
         assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
     });
+}
+
+/// A master is killed and its replica takes over: claims made on it are void, others hold, and work goes on.
+#[test]
+fn fault_a_failover_voids_the_claims_of_its_shards() {
+    if !server::is_there("fault_a_failover_voids_the_claims_of_its_shards") {
+        return;
+    }
+    let mut servers = server::cluster();
+    let replica = server::replica(&servers[2]);
+    runtime().block_on(async {
+        let factory = OnServer::new(&servers[0].url());
+        let store = factory.open_now(at(0)).await;
+        let held = claims(&store).await;
+        store.create_job(job_id(0), &spec("default", 10_000), at(0)).await.unwrap();
+        for domain in 0..N_DOMAINS {
+            assert_eq!(admit(&store, &held, domain, 0..5).await, 5);
+        }
+        let base = |shard: &ShardId| format!("{}:{{{shard}}}:m", factory.options.prefix);
+        let lost: Vec<ShardId> =
+            held.keys().filter(|shard| servers[2].try_command(&["EXISTS", &base(shard)]).is_ok()).copied().collect();
+        assert!(!lost.is_empty() && lost.len() < held.len(), "{lost:?}");
+        let changes = *store.changes().borrow();
+        // What was acknowledged before the kill has reached the replica.
+        servers[2].command::<u64>(&["WAIT", "1", "5000"]);
+        servers[2].kill();
+        let began = Instant::now();
+        for (shard, claim) in &held {
+            loop {
+                let answer = store.renew(claim, HOUR, at(1)).await;
+                match answer {
+                    Ok(_) => assert!(!lost.contains(shard), "{shard} was renewed on another run"),
+                    Err(Error::Fenced(_)) => assert!(lost.contains(shard), "{shard} was fenced"),
+                    Err(error) => {
+                        assert!(error.is_retryable() && began.elapsed() < Duration::from_secs(20), "{error:?}");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                }
+                break;
+            }
+        }
+        assert!(*store.changes().borrow() > changes, "owners are told");
+        let again = claims(&store).await;
+        for domain in 0..N_DOMAINS {
+            assert!(matches!(lease(&store, &again, domain).await, LeaseAnswer::Granted(_)));
+        }
+        let counters = store.job(job_id(0)).await.unwrap().counters;
+        assert_eq!((counters.discovered, counters.leased), (u64::from(N_DOMAINS) * 5, u64::from(N_DOMAINS)));
+        assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+    });
+    drop(replica);
 }
