@@ -9,6 +9,9 @@ use crate::{Error, Result};
 use argiope_protocol::{Claim, Fate, Host, JobId, Lease, LeaseToken, Origin, ShardId, TenantId, Timestamp};
 use std::time::Duration;
 
+/// URLs that one call leases: bounds its time inside of Redis.
+const MAX_LEASES: u16 = 100;
+
 /// How a lease ends.
 pub(super) enum End {
     /// With a fate.
@@ -30,25 +33,33 @@ impl RedisFrontier {
         let deadline = codes::time(codes::millis(now.after(request.visibility)));
         let call = Call::new("lease", &self.shard(claim.shard)).of(claim).time(now).arg(request.host.as_str());
         let call = call.time(deadline).num(milliseconds(request.delay)).num(milliseconds(request.window));
-        let mut parts = self.router.ask(call.num(request.max_in_flight)).await?.list()?.into_iter();
+        let mut parts = self
+            .router
+            .ask(call.num(request.max_in_flight).num(request.max_urls.min(MAX_LEASES)))
+            .await?
+            .list()?
+            .into_iter();
         let mut next = || parts.next().ok_or_else(short);
         match next()?.text()?.as_str() {
             "wait" => Ok(LeaseAnswer::NotBefore(next()?.time()?)),
             "busy" => Ok(LeaseAnswer::Busy),
             "ok" => {
-                let token = LeaseToken { epoch: claim.epoch, seq: next()?.num()? };
-                let job = job_id(&next()?.bytes()?)?;
-                let tenant = TenantId::try_new(next()?.text()?).map_err(|error| Error::engine("read tenant", error))?;
-                let record = Record::read(&next()?.bytes()?)?;
-                Ok(LeaseAnswer::Granted(Box::new(Lease {
-                    token,
-                    tenant,
-                    job,
-                    host: request.host.clone(),
-                    candidate: record.candidate,
-                    attempt: record.attempts,
-                    deadline,
-                })))
+                let mut leases = Vec::new();
+                while let Some(seq) = parts.next() {
+                    let mut next = || parts.next().ok_or_else(short);
+                    let (job, tenant, record) = (next()?.bytes()?, next()?.text()?, next()?.bytes()?);
+                    let record = Record::read(&record)?;
+                    leases.push(Lease {
+                        token: LeaseToken { epoch: claim.epoch, seq: seq.num()? },
+                        tenant: TenantId::try_new(tenant).map_err(|error| Error::engine("read tenant", error))?,
+                        job: job_id(&job)?,
+                        host: request.host.clone(),
+                        candidate: record.candidate,
+                        attempt: record.attempts,
+                        deadline,
+                    });
+                }
+                Ok(LeaseAnswer::Granted(leases))
             }
             _ => Ok(LeaseAnswer::Empty),
         }

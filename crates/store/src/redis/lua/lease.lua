@@ -1,34 +1,42 @@
 -- Leases: given, taken back, ended.
 
--- The host's live jobs, the next first: the tenant served longest ago, of it the job served longest ago. Also the
--- numbers of jobs that ended and have nothing here any more.
+-- The next job first: the tenant served longest ago, of it the job served longest ago.
+local function order(turns)
+    if #turns < 2 then
+        return
+    end
+    local served = {}
+    for _, turn in ipairs(turns) do
+        served[turn.tenant] = math.max(served[turn.tenant] or 0, turn.share.turn)
+    end
+    table.sort(turns, function(a, b)
+        if a.tenant ~= b.tenant then
+            if served[a.tenant] ~= served[b.tenant] then
+                return served[a.tenant] < served[b.tenant]
+            end
+            return a.tenant < b.tenant
+        elseif a.share.turn ~= b.share.turn then
+            return a.share.turn < b.share.turn
+        end
+        return tonumber(a.job) < tonumber(b.job)
+    end)
+end
+
+-- The host's live jobs, the next first. Also the numbers of jobs that ended and have nothing here any more.
 local function turns_of(base, host)
     local packed = redis.call('HGETALL', base .. 'hj' .. host)
-    local turns, dead, served = {}, {}, {}
+    local turns, dead = {}, {}
     for at = 1, #packed, 2 do
         local job, share = packed[at], read_share(packed[at + 1])
         local j = redis.call('HMGET', base .. 'j' .. job, 'state', 'tenant', 'id', 'q', 'l')
         if is_final(j[1]) and share.q == 0 and share.l == 0 then
             dead[#dead + 1] = job
         else
-            local turn = { job = job, share = share, state = j[1], tenant = j[2], id = j[3], q = j[4], l = j[5] }
-            turns[#turns + 1] = turn
-            served[turn.tenant] = math.max(served[turn.tenant] or 0, share.turn)
+            turns[#turns + 1] =
+                { job = job, share = share, state = j[1], tenant = j[2], id = j[3], q = num(j[4]), l = num(j[5]) }
         end
     end
-    if #turns > 1 then
-        table.sort(turns, function(a, b)
-            if a.tenant ~= b.tenant then
-                if served[a.tenant] ~= served[b.tenant] then
-                    return served[a.tenant] < served[b.tenant]
-                end
-                return a.tenant < b.tenant
-            elseif a.share.turn ~= b.share.turn then
-                return a.share.turn < b.share.turn
-            end
-            return tonumber(a.job) < tonumber(b.job)
-        end)
-    end
+    order(turns)
     return turns, dead
 end
 
@@ -143,44 +151,69 @@ local function pop(base, number, turn)
     return record
 end
 
--- Leases the record: token, attempt, gate and counters in one step.
-local function grant(base, m, number, host, turn, record, deadline, A)
+-- Leases one record; the caller writes the rows that count it. Adds number, job, tenant and record to the answer.
+local function grant(base, m, number, host, turn, record, deadline, A, answer)
     local token = A[1] .. ':' .. int(m.seq)
-    local attempts = string.byte(record, 28) + 1
-    record = with_state(record, 0, attempts)
-    redis.call('HSET', base .. 'm', 'seq', int(m.seq + 1))
+    record = with_state(record, 0, string.byte(record, 28) + 1)
     redis.call('HSET', base .. 'l', token, struct.pack('>I6I4I4', deadline, tonumber(turn.job), tonumber(number)) .. record)
     host.turns = host.turns + 1
+    host.out = (host.out == '' and '' or host.out .. ',') .. int(deadline) .. ':' .. token
     turn.share.turn = host.turns
     turn.share.l = turn.share.l + 1
-    write_share(base, number, turn.job, turn.share)
-    redis.call('HSET', base .. 'j' .. turn.job, 'q', int(turn.q - 1), 'l', int(turn.l + 1))
-    host.out = (host.out == '' and '' or host.out .. ',') .. int(deadline) .. ':' .. token
-    return { 'ok', int(m.seq), turn.id, turn.tenant, record }
+    turn.q, turn.l, turn.is_changed = turn.q - 1, turn.l + 1, true
+    for _, part in ipairs({ int(m.seq), turn.id, turn.tenant, record }) do
+        answer[#answer + 1] = part
+    end
+    m.seq = m.seq + 1
 end
 
-local function pick(base, m, number, host, deadline, now, A)
-    local turns, dead = turns_of(base, number)
-    if #dead > 0 then
-        redis.call('HDEL', base .. 'hj' .. number, unpack(dead))
-    end
+-- Leases the next record of the first job that has one. Answers whether it did, and when one will be due.
+local function pick(base, m, number, host, turns, deadline, now, A, answer)
     local earliest
     for _, turn in ipairs(turns) do
         if is_served(turn) then
             local next_due = turn.share.w > 0 and promote(base, number, turn, now) or nil
             local record = pop(base, number, turn)
             if record then
-                return grant(base, m, number, host, turn, record, deadline, A)
+                grant(base, m, number, host, turn, record, deadline, A, answer)
+                return true
             elseif next_due and next_due < (earliest or math.huge) then
                 earliest = next_due
             end
         end
     end
-    return earliest and { 'wait', int(earliest) } or { 'empty' }
+    return false, earliest
 end
 
--- claim, now, host, deadline, delay, window, leases at once
--- → 'ok', number, job, tenant, record; or 'wait' and a time, 'busy', 'empty'
+-- Leases up to `wanted` records, each as if it were asked for alone.
+local function pick_all(base, m, number, host, deadline, now, A, wanted)
+    local turns, dead = turns_of(base, number)
+    if #dead > 0 then
+        redis.call('HDEL', base .. 'hj' .. number, unpack(dead))
+    end
+    local answer = { 'ok' }
+    for _ = 1, wanted do
+        local is_picked, earliest = pick(base, m, number, host, turns, deadline, now, A, answer)
+        if not is_picked then
+            if #answer == 1 then
+                return earliest and { 'wait', int(earliest) } or { 'empty' }
+            end
+            break
+        end
+        order(turns)
+    end
+    for _, turn in ipairs(turns) do
+        if turn.is_changed then
+            write_share(base, number, turn.job, turn.share)
+            redis.call('HSET', base .. 'j' .. turn.job, 'q', int(turn.q), 'l', int(turn.l))
+        end
+    end
+    redis.call('HSET', base .. 'm', 'seq', int(m.seq))
+    return answer
+end
+
+-- claim, now, host, deadline, delay, window, leases at once, URLs wanted
+-- → 'ok', then per lease number, job, tenant, record; or 'wait' and a time, 'busy', 'empty'
 call('lease', { 'allow-oom' }, function(KEYS, A)
     local base, now = KEYS[1], tonumber(A[4])
     local m = claimed(base, A)
@@ -202,7 +235,9 @@ call('lease', { 'allow-oom' }, function(KEYS, A)
     elseif n_out >= tonumber(A[9]) then
         answer = { 'busy' }
     else
-        answer = pick(base, m, number, host, tonumber(A[6]), now, A)
+        -- With a delay each start moves the gate, so one is all there is.
+        local wanted = delay > 0 and 1 or math.min(math.max(tonumber(A[10]), 1), tonumber(A[9]) - n_out)
+        answer = pick_all(base, m, number, host, tonumber(A[6]), now, A, wanted)
     end
     if answer[1] == 'ok' then
         start(host, window, delay, now)

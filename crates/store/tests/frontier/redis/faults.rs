@@ -55,11 +55,11 @@ fn fault_a_killed_server_keeps_what_it_acknowledged_and_voids_claims() {
                     let mut wanted = request(0, 64);
                     wanted.visibility = Duration::from_secs(1);
                     let now = at(kill * 100_000);
-                    let Ok(LeaseAnswer::Granted(lease)) = store.lease(&held, &wanted, now).await else { break };
-                    if store.settle(&held, lease.token, Fate::Stored, now).await.is_err() {
+                    let Ok(LeaseAnswer::Granted(leases)) = store.lease(&held, &wanted, now).await else { break };
+                    if store.settle(&held, leases[0].token, Fate::Stored, now).await.is_err() {
                         break;
                     }
-                    stored.insert(lease.candidate.url.to_string());
+                    stored.insert(leases[0].candidate.url.to_string());
                 }
             };
             tokio::join!(killer, work);
@@ -145,12 +145,12 @@ fn a_full_server_refuses_offers_and_still_settles() {
         assert!(refused.is_retryable());
         let create = store.create_job(job_id(1), &spec("default", 1), at(0)).await.unwrap_err();
         assert_eq!(fault(&create), Some(ServerFault::OutOfMemory));
-        assert_eq!(store.settle(&held, first.token, Fate::Stored, at(0)).await.unwrap(), SettleAnswer::Ended);
+        assert_eq!(store.settle(&held, first[0].token, Fate::Stored, at(0)).await.unwrap(), SettleAnswer::Ended);
         for _ in 0..100 {
-            let LeaseAnswer::Granted(one) = store.lease(&held, &request(0, 99), at(0)).await.unwrap() else {
+            let LeaseAnswer::Granted(ones) = store.lease(&held, &request(0, 99), at(0)).await.unwrap() else {
                 panic!("nothing to lease")
             };
-            store.settle(&held, one.token, Fate::Stored, at(0)).await.unwrap();
+            store.settle(&held, ones[0].token, Fate::Stored, at(0)).await.unwrap();
         }
         let held = store.renew(&held, Duration::from_secs(9), at(0)).await.unwrap();
         assert_eq!(store.job(job_id(0)).await.unwrap().counters.stored, 101);

@@ -50,7 +50,8 @@ async fn admit(
 
 async fn lease(store: &RedisFrontier, claims: &BTreeMap<ShardId, Claim>, domain: u32) -> LeaseAnswer {
     let (visibility, delay, window) = (HOUR, Duration::ZERO, Duration::ZERO);
-    let request = LeaseRequest { host: page(domain, 0).host(), visibility, delay, window, max_in_flight: 1_000 };
+    let request =
+        LeaseRequest { host: page(domain, 0).host(), max_urls: 1, visibility, delay, window, max_in_flight: 1_000 };
     store.lease(&claims[&shard(domain)], &request, at(0)).await.unwrap()
 }
 
@@ -75,9 +76,9 @@ async fn the_limit_is_shared(store: &Arc<RedisFrontier>) {
     assert_eq!(record.rejected[&RejectReason::OverBudget], u64::from(N_DOMAINS) * 60 - 1_000);
     // A place that becomes free in one shard is found by any other.
     let free = (0..N_DOMAINS).find(|domain| *domain > 0 && shard(*domain) != shard(0)).unwrap();
-    let LeaseAnswer::Granted(one) = lease(store, &claims, free).await else { panic!("nothing to lease") };
+    let LeaseAnswer::Granted(ones) = lease(store, &claims, free).await else { panic!("nothing to lease") };
     let gone = Fate::Skipped(SkipReason::Gone);
-    store.settle(&claims[&shard(free)], one.token, gone, at(0)).await.unwrap();
+    store.settle(&claims[&shard(free)], ones[0].token, gone, at(0)).await.unwrap();
     tokio::time::sleep(SEEN_AFTER).await;
     assert_eq!(admit(store, &claims, 0, 100..103).await, 1);
     assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
@@ -92,9 +93,9 @@ async fn a_lowered_limit_holds(store: &RedisFrontier) {
     assert_eq!(admit(store, &claims, 0, 20..22).await, 0);
     for (domain, n_ended) in [(0, 5), (1, 6)] {
         for _ in 0..n_ended {
-            let LeaseAnswer::Granted(one) = lease(store, &claims, domain).await else { panic!("nothing to lease") };
+            let LeaseAnswer::Granted(ones) = lease(store, &claims, domain).await else { panic!("nothing to lease") };
             let failed = Fate::Failed(FailReason::Tls, None);
-            store.settle(&claims[&shard(domain)], one.token, failed, at(0)).await.unwrap();
+            store.settle(&claims[&shard(domain)], ones[0].token, failed, at(0)).await.unwrap();
         }
         tokio::time::sleep(SEEN_AFTER).await;
         assert_eq!(admit(store, &claims, 0, 20..25).await, domain, "one place is free at the end");
@@ -121,7 +122,7 @@ async fn states_reach_every_shard(store: &Arc<RedisFrontier>) {
         assert_eq!(lease(store, &claims, domain).await, LeaseAnswer::Empty, "paused");
     }
     store.set_job_state(job_id(0), JobState::Running, at(2)).await.unwrap();
-    let LeaseAnswer::Granted(one) = lease(store, &claims, 3).await else { panic!("nothing to lease") };
+    let LeaseAnswer::Granted(ones) = lease(store, &claims, 3).await else { panic!("nothing to lease") };
     let open = store.finish_if_done(job_id(0), at(3)).await.unwrap();
     assert_eq!(open.state, JobState::Running);
     let cancelled = store.set_job_state(job_id(0), JobState::Cancelled, at(4)).await.unwrap();
@@ -131,7 +132,7 @@ async fn states_reach_every_shard(store: &Arc<RedisFrontier>) {
         assert_eq!(lease(store, &claims, domain).await, LeaseAnswer::Empty, "cancelled");
         assert_eq!(admit(store, &claims, domain, 900..901).await, 0);
     }
-    store.settle(&claims[&shard(3)], one.token, Fate::Stored, at(5)).await.unwrap();
+    store.settle(&claims[&shard(3)], ones[0].token, Fate::Stored, at(5)).await.unwrap();
     let listed = store.list_urls(job_id(0), UrlFilter::Skipped, None, 10_000).await.unwrap();
     assert_eq!(listed.len(), N_DOMAINS as usize * 150 - 1);
     assert!(listed.is_sorted_by_key(|(page, _)| *page));
