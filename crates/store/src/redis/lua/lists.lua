@@ -62,7 +62,8 @@ call('peek', { 'no-writes' }, function(KEYS, A)
                 end
             end
             if turn.share.w > 0 then
-                local due = redis.call('ZRANGEBYSCORE', base .. 'w' .. number .. ':' .. turn.job, '-inf', A[4], 'LIMIT', 0, limit)
+                -- As many as a lease would promote: they come by time, and the first by rank may be a later one.
+                local due = redis.call('ZRANGEBYSCORE', base .. 'w' .. number .. ':' .. turn.job, '-inf', A[4], 'LIMIT', 0, math.max(limit, MAX_MOVED))
                 for _, member in ipairs(due) do
                     records[#records + 1] = string.sub(member, 6)
                 end
