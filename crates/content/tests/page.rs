@@ -81,6 +81,25 @@ fn both_depths_find_the_same_links_and_directives() {
     }
 }
 
+proptest! {
+    /// A page cut into pieces that are put together anew: tags, quotes and raw text in places where nobody put them.
+    #[test]
+    fn both_depths_read_tags_alike(cuts in prop::collection::vec((any::<prop::sample::Index>(), 1..60_usize), 1..12)) {
+        let page_of_tags = concat!(
+            "<title>t</title><a href=1>x</a><!-- <a href=2> --><script>'<!-- <script>' </script><a href='3'>y</a></script>",
+            "<style>a>b{}</style><p class=\"x>y\"><a title='<a href=4>' href=\"5\" rel=nofollow>z</a><br/><a href=6 / >",
+            "<noscript><a href=7></a></noscript><iframe><a href=8></iframe><a HREF=9 href=10></a><?x?><!doctype a>",
+        );
+        let html: String = cuts.iter().map(|(at, length)| {
+            let at = at.index(page_of_tags.len());
+            &page_of_tags[at..(at + length).min(page_of_tags.len())]
+        }).collect();
+        let (tree, stream) = (page(&html), page_at("https://docs.example.org/library/page.html", html.as_bytes(), Depth::Links));
+        let paths = |page: &ParsedPage| page.links.iter().map(|link| link.url.to_string()).collect::<Vec<_>>();
+        prop_assert_eq!(paths(&tree), paths(&stream), "{}", html);
+    }
+}
+
 #[test]
 fn links_follow_the_base_and_rel() {
     let html = r##"<base href="/sub/"><meta name=robots content="noindex"><link rel=alternate type=application/rss+xml href=feed.xml>

@@ -3,7 +3,8 @@
 //! In order: [`kind`] says what the bytes are, [`guard`] parses HTML once under bounds, [`dom`] lays the tree out
 //! flat, [`head`] collects links and metadata ([`directives`] and [`metadata`] read single values), [`container`]
 //! and [`prune`] find the main content ([`article`] where no container is found), [`markdown`] writes it down and
-//! [`simhash`] fingerprints it. A job that only asks for links takes [`stream`] instead and builds no tree.
+//! [`simhash`] fingerprints it. A job that only asks for links takes [`stream`] instead, which only [`scan`]s for
+//! tags and builds no tree.
 //! [`text`] handles bodies that are no HTML. No walk here is recursive, whatever the page nests.
 //!
 //! Apart from the guard's reading of the thread's CPU clock, without which a time bound cannot exist, all of it is
@@ -20,6 +21,7 @@ mod language;
 mod markdown;
 mod metadata;
 mod prune;
+mod scan;
 mod simhash;
 mod stream;
 mod tag;
@@ -121,8 +123,6 @@ pub enum Problem {
     TooDeep,
     /// More CPU time than the bound; parsing was given up.
     CpuTime,
-    /// The streaming parser needed more memory than its bound (one huge token, or deep nesting).
-    StreamMemory,
     /// The Markdown was cut at its bound.
     MarkdownTooLong,
     /// Bytes that are no text in the page's encoding.
@@ -139,7 +139,6 @@ impl Problem {
             Self::TooManyNodes => "too_many_nodes",
             Self::TooDeep => "too_deep",
             Self::CpuTime => "cpu_time",
-            Self::StreamMemory => "stream_memory",
             Self::MarkdownTooLong => "markdown_too_long",
             Self::DecodeErrors => "decode_errors",
             Self::NotText => "not_text",
@@ -149,7 +148,7 @@ impl Problem {
     /// Whether the page was not parsed to its end, so that what was found is incomplete.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
-        matches!(self, Self::TooManyNodes | Self::TooDeep | Self::CpuTime | Self::StreamMemory)
+        matches!(self, Self::TooManyNodes | Self::TooDeep | Self::CpuTime)
     }
 }
 

@@ -1,49 +1,36 @@
 //! Links, base, canonical, meta robots and title without a tree, for jobs that ask for nothing more.
 
 use super::head::Collector;
+use super::scan::{Found, Scan};
 use super::tag::Tag;
-use super::{PageInput, ParsedPage, Problem};
-use lol_html::html_content::{Element, TextChunk};
-use lol_html::{HtmlRewriter, MemorySettings, Settings, element, text};
-use std::cell::RefCell;
+use super::{PageInput, ParsedPage};
+use std::borrow::Cow;
 
-/// Memory of the streaming parser: one token and its stack of open elements.
-const MAX_MEMORY_BYTES: usize = 8 * 1024 * 1024;
-/// The attributes that the collector asks for.
+/// The elements that the collector takes.
+const ELEMENTS: &[&str] = &["a", "area", "frame", "html", "base", "link", "meta"];
+/// The attributes that it asks for.
 const ATTRIBUTES: [&str; 8] = ["href", "rel", "src", "lang", "name", "property", "content", "type"];
-/// Longest title that is collected.
+/// Longest title that is looked at.
 const MAX_TITLE_BYTES: usize = 4096;
 
 /// Fills the page from the text.
 pub(super) fn fill(page: &mut ParsedPage, input: &PageInput<'_>, html: &str) {
-    let collector = RefCell::new(Collector::new(input));
-    let title = RefCell::new(String::new());
-    let take = |element: &mut Element<'_, '_>| {
-        // Only what the collector may ask for: links carry many attributes more.
-        let attributes = ATTRIBUTES.map(|name| element.get_attribute(name).map(decode_entities));
-        collector.borrow_mut().element(Tag::of(&element.tag_name()), |name| {
-            ATTRIBUTES.iter().position(|known| *known == name).and_then(|at| attributes[at].as_deref())
-        });
-        Ok(())
-    };
-    let settings = Settings::new()
-        .append_element_content_handler(element!("a, area, frame, html, base, link, meta", take))
-        .append_element_content_handler(text!("title", |chunk: &mut TextChunk<'_>| {
-            let mut title = title.borrow_mut();
-            if title.len() < MAX_TITLE_BYTES {
-                title.push_str(chunk.as_str());
+    let mut collector = Collector::new(input);
+    for found in Scan::new(html, ELEMENTS, ATTRIBUTES) {
+        match found {
+            Found::Start(name, raw) => {
+                let values = raw.map(|value| value.map(decode_entities));
+                collector.element(Tag::of(name), |name| {
+                    let place = ATTRIBUTES.iter().position(|known| *known == name)?;
+                    values.get(place)?.as_deref()
+                });
             }
-            Ok(())
-        }))
-        .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY_BYTES))
-        .with_strict(false);
-    let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
-    let fed = html.as_bytes().chunks(16 * 1024).try_for_each(|piece| rewriter.write(piece));
-    if fed.and_then(|()| rewriter.end()).is_err() {
-        page.problems.push(Problem::StreamMemory);
+            Found::Title(title) => {
+                let end = title.floor_char_boundary(MAX_TITLE_BYTES);
+                collector.title(&decode_entities(title.get(..end).unwrap_or_default()));
+            }
+        }
     }
-    let mut collector = collector.into_inner();
-    collector.title(&decode_entities(title.into_inner()));
     collector.finish(page);
 }
 
@@ -60,12 +47,12 @@ const LATIN_1: [&str; 96] = [
 ];
 
 /// Undoes character references as they occur in URLs and titles: numeric ones and the common names.
-fn decode_entities(text: String) -> String {
+fn decode_entities(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
-        return text;
+        return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_str();
+    let mut rest = text;
     while let Some(at) = rest.find('&') {
         out.push_str(rest.get(..at).unwrap_or_default());
         rest = rest.get(at..).unwrap_or_default();
@@ -85,7 +72,7 @@ fn decode_entities(text: String) -> String {
         }
     }
     out.push_str(rest);
-    out
+    Cow::Owned(out)
 }
 
 fn reference(name: &str) -> Option<char> {
