@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 /// Leases of a host that one call takes back, and retries of a job that one call moves to the queue's front part.
-const MAX_MOVED: usize = 256;
+pub(super) const MAX_MOVED: usize = 256;
 /// Losses with the whole process after which a URL is suspected of killing it. Far above the crashes of any
 /// usual night, since a loss says nothing about the URL itself.
 pub(super) const MAX_LOSSES: u8 = 20;

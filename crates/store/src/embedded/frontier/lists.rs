@@ -192,7 +192,9 @@ fn queue(
 fn job_queue(view: &impl View, host: u32, job: u32, limit: usize, now: Option<Timestamp>) -> Result<Vec<UrlRow>> {
     let until = now.unwrap_or(Timestamp::ZERO);
     let mut list = rows_of(view, job, &keys::ready_of(host, job), limit, None)?;
-    list.extend(rows_of(view, job, &keys::waiting_of(host, job), limit, now.map(|_| until))?);
+    // Retries lie by time; of those that are due the best is not the first.
+    let n_waiting = if now.is_some() { limit.max(lease::MAX_MOVED) } else { limit };
+    list.extend(rows_of(view, job, &keys::waiting_of(host, job), n_waiting, now.map(|_| until))?);
     if now.is_some() {
         list.sort_by_key(UrlRow::rank);
     }
