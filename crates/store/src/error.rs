@@ -102,6 +102,8 @@ pub enum ServerFault {
     Unreachable,
     /// No answer in time; the outcome of the call is not known.
     Timeout,
+    /// It has too much to do and takes fewer or smaller calls only.
+    Busy,
     /// Wrong credentials, or they do not allow the call.
     AccessDenied,
     /// Anything else that it refused.

@@ -15,4 +15,5 @@ pub use vectors::VectorStore;
 
 pub mod conformance;
 pub mod embedded;
+pub mod qdrant;
 pub mod redis;

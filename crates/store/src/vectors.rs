@@ -4,6 +4,11 @@
 //! before the head that lists them and deleted after the head that no longer does, so a crash anywhere leaves
 //! strays but never a half page. Searches drop hits that their page's head does not list.
 
+pub(crate) mod lexical;
+pub(crate) mod payload;
+pub(crate) mod plan;
+mod words;
+
 use crate::Result;
 use argiope_protocol::{ChunkId, JobId, PageKey, TenantId, Timestamp};
 use async_trait::async_trait;
@@ -16,6 +21,32 @@ pub struct IndexModel {
     pub id: String,
     /// Components of a vector.
     pub dimension: u32,
+}
+
+impl IndexModel {
+    /// The id as part of a directory's or a collection's name.
+    pub(crate) fn name_part(&self) -> String {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        self.id.chars().take(80).map(|c| if allowed(c) { c } else { '_' }).collect()
+    }
+
+    /// Whether a vector is one of this model: as long, and of numbers only.
+    pub(crate) fn check(&self, vector: &[f32], of: impl Fn() -> String) -> Result<()> {
+        if u32::try_from(vector.len()).ok() != Some(self.dimension) {
+            let wanted = format!("{} dimensions", vector.len());
+            return Err(crate::Error::ModelMismatch { found: self.to_string(), wanted });
+        }
+        if !vector.iter().all(|component| component.is_finite()) {
+            return Err(crate::Error::Corrupt { what: of(), detail: "not finite".to_owned() });
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for IndexModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} dimensions)", self.id, self.dimension)
+    }
 }
 
 /// A chunk as it is written.

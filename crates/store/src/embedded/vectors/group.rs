@@ -6,29 +6,37 @@ use super::Shared;
 use super::activity::Counts;
 use super::compact::{LEVELS, max_segments, segment_chunks};
 use super::payload::{head_to_payload, point_id, position_payload};
-use super::plan::{Plan, PreparedWrite, head_id, plan};
 use super::shards::Shards;
 use crate::vectors::WriteAnswer;
+use crate::vectors::plan::{Plan, PreparedWrite, head_id, plan};
 use crate::{Error, Result};
 use argiope_protocol::ChunkId;
 use qdrant_edge::{
     EdgeShard, PayloadOps, PointInsertOperations, PointOperations, PointStructPersisted, SetPayloadOp, UpdateOperation,
     VectorStructPersisted, WithPayloadInterface, WithVector,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
+
+/// A write with the engine's points.
+pub(super) type PreparedPoints = PreparedWrite<PointStructPersisted>;
 
 /// Points in one operation of the engine: its log writes each operation as one record.
 const POINTS_PER_OPERATION: usize = 256;
 
 /// Writes one group; everything is flushed when it returns.
-pub(super) fn write(shared: &Shared, writes: Vec<PreparedWrite>) -> Result<Vec<WriteAnswer>> {
+pub(super) fn write(shared: &Shared, writes: Vec<PreparedPoints>) -> Result<Vec<WriteAnswer>> {
     let ids: HashSet<Uuid> = writes.iter().map(|write| head_id(&write.head)).collect();
     let ids: Vec<Uuid> = ids.into_iter().collect();
-    let Plan { answers, upserts, heads, moves, deletes } = shared.with_shards(|shards| {
-        let plan = plan(writes, shards.heads(&ids)?);
-        Ok(plan)
-    })?;
+    let Plan { answers, pages } = shared.with_shards(|shards| Ok(plan(writes, shards.heads(&ids)?)))?;
+    let (mut upserts, mut heads, mut deletes) = (Vec::new(), Vec::with_capacity(pages.len()), Vec::new());
+    let mut moves: BTreeMap<u32, Vec<ChunkId>> = BTreeMap::new();
+    for page in pages.into_values() {
+        upserts.extend(page.upserts.into_iter().map(|(_, point)| point));
+        heads.push(page.head);
+        page.moves.into_iter().for_each(|(id, position)| moves.entry(position).or_default().push(id));
+        deletes.extend(page.deletes);
+    }
     shared.with_shards(|shards| {
         if !upserts.is_empty() {
             upsert(&shards.chunks, upserts)?;

@@ -62,7 +62,7 @@ impl Meta {
         }
         let meta: Self = serde_json::from_slice(text).map_err(corrupt)?;
         if meta.model != *wanted {
-            return Err(Error::ModelMismatch { found: describe(&meta.model), wanted: describe(wanted) });
+            return Err(Error::ModelMismatch { found: meta.model.to_string(), wanted: wanted.to_string() });
         }
         Ok(meta)
     }
@@ -75,11 +75,6 @@ impl Meta {
         std::fs::rename(&draft, dir.join(META_FILE))?;
         File::open(dir)?.sync_all()
     }
-}
-
-/// A model as messages name it.
-pub(super) fn describe(model: &IndexModel) -> String {
-    format!("{} ({} dimensions)", model.id, model.dimension)
 }
 
 /// Held while the index is open; the kernel frees it when the process ends, however it ends.

@@ -16,20 +16,18 @@
 mod activity;
 mod compact;
 mod group;
-mod lexical;
 mod meta;
 mod options;
 mod payload;
-mod plan;
 mod read;
 mod shards;
 mod space;
-mod words;
 mod writer;
 
 pub use activity::Activity;
 pub use options::VectorOptions;
 
+use crate::vectors::lexical::Lexical;
 use crate::vectors::{
     ChunkPoint, IndexModel, PageHead, PageWrite, Side, SideHit, SideQuery, StoredChunk, VectorStore, WriteAnswer,
 };
@@ -37,10 +35,9 @@ use crate::{Error, Result};
 use activity::Counts;
 use argiope_protocol::{ChunkId, PageKey, TenantId};
 use async_trait::async_trait;
-use lexical::Lexical;
-use meta::{DirLock, Meta, describe};
+use group::PreparedPoints;
+use meta::{DirLock, Meta};
 use payload::{LANGUAGE, chunk_to_payload, path, point_id};
-use plan::PreparedWrite;
 use qdrant_edge::{FacetRequest, FacetValueHit, PointStructPersisted, VectorPersisted, VectorStructPersisted};
 use shards::{BM25, DENSE, Shards, caught};
 use std::collections::HashMap;
@@ -300,20 +297,14 @@ impl VectorStore for EmbeddedVectors {
 }
 
 /// Makes a write ready for the engine: BM25 and payloads, which take CPU and need no lock.
-fn prepare(shared: &Shared, write: PageWrite) -> Result<PreparedWrite> {
+fn prepare(shared: &Shared, write: PageWrite) -> Result<PreparedPoints> {
     let points = write.new_chunks.into_iter().map(|chunk| prepare_chunk(shared, chunk));
     let points = points.collect::<Result<_>>()?;
-    Ok(PreparedWrite { head: write.head, points, moved: write.moved, stale: write.stale })
+    Ok(PreparedPoints { head: write.head, points, moved: write.moved, stale: write.stale })
 }
 
 fn prepare_chunk(shared: &Shared, chunk: ChunkPoint) -> Result<(ChunkId, PointStructPersisted)> {
-    if u32::try_from(chunk.dense.len()).ok() != Some(shared.model.dimension) {
-        let wanted = format!("{} dimensions", chunk.dense.len());
-        return Err(Error::ModelMismatch { found: describe(&shared.model), wanted });
-    }
-    if !chunk.dense.iter().all(|component| component.is_finite()) {
-        return Err(Error::Corrupt { what: format!("vector of chunk {}", chunk.id), detail: "not finite".to_owned() });
-    }
+    shared.model.check(&chunk.dense, || format!("vector of chunk {}", chunk.id))?;
     shared.lexical.note_stored(chunk.payload.language.as_deref());
     let words = shared.lexical.embed_chunk(&chunk.payload)?;
     let mut vectors = HashMap::from([(DENSE.into(), VectorPersisted::Dense(chunk.dense))]);

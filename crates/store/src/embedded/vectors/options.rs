@@ -18,8 +18,7 @@ pub struct VectorOptions {
     /// … than this fraction of its size; the smaller of the two counts. Values above 1 are taken as they are.
     pub min_free_fraction: f64,
     /// Average number of words in a chunk after stop words, for the length normalisation of BM25. Fixed when the
-    /// index is made, since the weights of all stored chunks rest on it. The default: 950 characters (256 tokens) of
-    /// 646 crates' READMEs have 96 such words on average, and chunks are seldom full.
+    /// index is made, since the weights of all stored chunks rest on it.
     pub average_words: f64,
     /// Written chunks between two optimisations of the index. An optimisation costs 0.3 CPU seconds whatever the
     /// growing segment holds (its files are 32 MiB long and read whole), a chunk in the growing segment 1 µs for each
@@ -37,7 +36,7 @@ impl Default for VectorOptions {
             queue_chunks: 4_096,
             min_free_bytes: 512 * 1024 * 1024,
             min_free_fraction: 0.05,
-            average_words: 90.0,
+            average_words: crate::vectors::lexical::AVERAGE_WORDS,
             optimize_every: 4_000,
         }
     }

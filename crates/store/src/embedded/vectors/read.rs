@@ -2,7 +2,6 @@
 //! it alone for the moment in which heads change: each answer is of one version of each page.
 
 use super::Shared;
-use super::meta::describe;
 use super::payload::{PAGE, chunk_from_payload, filter, page_of, path, point_id, uuid_of};
 use super::shards::{BM25, DENSE, Shards};
 use crate::vectors::{PageHead, SearchFilter, Side, SideHit, SideQuery, StoredChunk};
@@ -62,7 +61,7 @@ fn side_vector(shared: &Shared, side: Side, query: &SideQuery) -> Result<Option<
         Side::Semantic => {
             let wanted = &shared.model;
             if u32::try_from(query.dense.len()).ok() != Some(wanted.dimension) {
-                let found = describe(wanted);
+                let found = wanted.to_string();
                 return Err(Error::ModelMismatch { found, wanted: format!("{} dimensions", query.dense.len()) });
             }
             let has_direction = query.dense.iter().all(|x| x.is_finite()) && query.dense.iter().any(|x| *x != 0.0);

@@ -47,7 +47,7 @@ impl Shards {
     /// its sparse index costs time in proportion to its size.
     pub(super) fn open(dir: &Path, model: &IndexModel, optimize_every: usize) -> Result<Self> {
         caught("open the index", || {
-            let chunks = dir.join(format!("chunks_{}_{}", file_name(&model.id), model.dimension));
+            let chunks = dir.join(format!("chunks_{}_{}", model.name_part(), model.dimension));
             let chunks = open_shard(&chunks, chunk_config(model.dimension, optimize_every))?;
             let pages = open_shard(&dir.join("pages"), page_config())?;
             let chunk_bytes = usize::try_from(model.dimension).unwrap_or(usize::MAX).saturating_mul(4);
@@ -206,12 +206,6 @@ const fn no_graph() -> HnswIndexConfig {
 
 fn log_options() -> WalOptions {
     WalOptions { segment_capacity: LOG_SEGMENT_BYTES, ..WalOptions::default() }
-}
-
-/// A model's id as part of a directory's name.
-fn file_name(model_id: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    model_id.chars().take(80).map(|c| if allowed(c) { c } else { '_' }).collect()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! Commands are answered when what they did is flushed (`group`).
 
 use super::activity::Counts;
+use super::group::PreparedPoints;
 use super::meta::DirLock;
-use super::plan::PreparedWrite;
 use super::shards::{Shards, caught};
 use super::{Shared, State, group, space};
 use crate::vectors::WriteAnswer;
@@ -28,7 +28,7 @@ pub(super) enum Command {
 /// One caller's writes, and the room they take in the queue.
 #[derive(Debug)]
 pub(super) struct QueuedWrites {
-    pub(super) writes: Vec<PreparedWrite>,
+    pub(super) writes: Vec<PreparedPoints>,
     pub(super) reply: oneshot::Sender<Result<Vec<WriteAnswer>>>,
     pub(super) room: OwnedSemaphorePermit,
 }

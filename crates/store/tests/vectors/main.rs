@@ -1,6 +1,9 @@
-//! The embedded vector store: the conformance suite, and what only an engine in this process can do wrong.
+//! The embedded vector store: the conformance suite, and what only an engine in this process can do wrong. In a module
+//! of its own the same for a server.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod qdrant;
 
 use argiope_protocol::{ChunkId, TenantId};
 use argiope_store::conformance::vectors::{self as suite, Place};

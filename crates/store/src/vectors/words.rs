@@ -16,7 +16,7 @@ const MAX_WORD_BYTES: usize = 24;
 
 /// Turns texts of one language into sparse vectors.
 #[derive(Debug)]
-pub(super) struct Words {
+pub(crate) struct Words {
     model: EdgeBm25,
     /// BM25's parameters, as the model has them.
     saturation: f64,
@@ -29,7 +29,7 @@ pub(super) struct Words {
 }
 
 impl Words {
-    pub(super) fn try_new(config: EdgeBm25Config) -> Result<Self> {
+    pub(crate) fn try_new(config: EdgeBm25Config) -> Result<Self> {
         Ok(Self {
             saturation: config.k.into_inner(),
             length_share: config.b.into_inner(),
@@ -40,13 +40,13 @@ impl Words {
         })
     }
 
-    pub(super) fn embed_query(&self, text: &str) -> SparseVector {
+    pub(crate) fn embed_query(&self, text: &str) -> SparseVector {
         self.model.embed_query(text)
     }
 
     /// The engine's `embed_document`. Where two words of a text have one dimension, both are counted; the engine
     /// counts one of them.
-    pub(super) fn embed_document(&self, text: &str) -> SparseVector {
+    pub(crate) fn embed_document(&self, text: &str) -> SparseVector {
         if !self.is_split_by_signs {
             return self.model.embed_document(text);
         }
