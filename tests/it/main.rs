@@ -19,6 +19,7 @@ mod origin;
 mod place;
 mod polite;
 mod proxy;
+mod qdrant;
 mod recrawl;
 mod robots;
 mod sabotage;

@@ -18,13 +18,14 @@ pub(crate) use outgoing::client;
 pub(crate) use running::{How, Running};
 pub(crate) use seeds::check_seeds;
 pub(crate) use service::{Exported, Service, check_unended, ended};
-pub(crate) use stores::Stores;
+pub(crate) use stores::{Stores, vectors_on_server};
 pub(crate) use verify::Findings;
 
 use crate::config::Config;
 use crate::errors::{CliError, Result};
 use argiope_actors::query::{Query, SearchHit, SearchRequest};
 use argiope_protocol::ErrorCode;
+use argiope_store::VectorStore;
 use std::sync::Arc;
 
 /// A question to the index.
@@ -90,16 +91,16 @@ pub(crate) fn has_data(config: &Config) -> bool {
 ///
 /// # Errors
 /// When the embedder is not available.
-pub(crate) fn query(config: &Config, stores: &Stores) -> Result<Query> {
-    Ok(Query::new(Arc::clone(&stores.vectors), embedder(config)?))
+pub(crate) fn query(config: &Config, vectors: &Arc<dyn VectorStore>) -> Result<Query> {
+    Ok(Query::new(Arc::clone(vectors), embedder(config)?))
 }
 
 /// Asks the index.
 ///
 /// # Errors
 /// When index or embedder are not available.
-pub(crate) async fn search(config: &Config, stores: &Stores, question: Question) -> Result<Vec<Found>> {
-    let query = query(config, stores)?;
+pub(crate) async fn search(config: &Config, vectors: &Arc<dyn VectorStore>, question: Question) -> Result<Vec<Found>> {
+    let query = query(config, vectors)?;
     let mut request = SearchRequest::new(config.tenant.clone(), question.text);
     request.mode = match question.mode {
         Mode::Lexical => argiope_actors::query::Mode::Lexical,

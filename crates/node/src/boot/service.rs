@@ -131,7 +131,7 @@ impl Service {
     }
 
     pub(crate) async fn search(&self, question: Question) -> Result<Vec<Found>> {
-        super::search(&self.config, &self.stores, question).await
+        super::search(&self.config, &self.stores.vectors, question).await
     }
 }
 

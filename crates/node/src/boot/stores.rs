@@ -1,13 +1,14 @@
 //! The data directory's lock and its three stores.
 
 use super::embedder;
-use crate::config::Config;
+use crate::config::{Config, Secret, Vectors};
 use crate::errors::{CliError, Result};
 use argiope_protocol::{ErrorCode, JobId, JobState};
 use argiope_store::embedded::data_dir::{DataDir, DiskReserve};
 use argiope_store::embedded::frontier::{EmbeddedFrontier, OpenOptions};
 use argiope_store::embedded::pages::{EmbeddedPages, PageOptions};
 use argiope_store::embedded::vectors::{EmbeddedVectors, VectorOptions};
+use argiope_store::qdrant::{QdrantOptions, QdrantVectors};
 use argiope_store::{FrontierStore, PageStore, VectorStore};
 use std::sync::Arc;
 
@@ -28,11 +29,18 @@ impl Stores {
     /// Opens the data directory, and makes it when it is not there.
     ///
     /// # Errors
-    /// Locked, newer, damaged, made with another model, no space.
+    /// Locked, newer, damaged, made with another model, no space, no server.
     pub(crate) async fn open(config: &Config) -> Result<Self> {
-        let config = config.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&config)).await;
-        opened.map_err(|error| CliError::new(ErrorCode::Internal, "opening the stores failed").because(error))?
+        let chosen = config.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&chosen)).await;
+        let opened = opened
+            .map_err(|error| CliError::new(ErrorCode::Internal, "opening the stores failed").because(error))??;
+        let Opened { frontier, pages, vectors, directory } = opened;
+        let vectors = match vectors_on_server(config).await? {
+            Some(vectors) => vectors,
+            None => vectors.ok_or_else(|| CliError::new(ErrorCode::Internal, "no index was opened"))?,
+        };
+        Ok(Self { frontier, pages, vectors, _directory: directory })
     }
 }
 
@@ -62,23 +70,58 @@ impl Stores {
     }
 }
 
-fn open(config: &Config) -> Result<Stores> {
+/// What opening on a thread of its own leaves.
+struct Opened {
+    frontier: Arc<dyn FrontierStore>,
+    pages: Arc<dyn PageStore>,
+    /// `None` when they are on a server.
+    vectors: Option<Arc<dyn VectorStore>>,
+    directory: Arc<DataDir>,
+}
+
+fn open(config: &Config) -> Result<Opened> {
     let model = embedder(config)?.model().clone();
     let directory = DataDir::open(&config.data_dir)?;
     let reserve = DiskReserve { bytes: config.pages.min_free_bytes, ..DiskReserve::default() };
     let page_options = PageOptions { segment_bytes: config.pages.segment_bytes, reserve, ..PageOptions::default() };
-    let vector_options = VectorOptions {
-        min_free_bytes: config.pages.min_free_bytes,
-        optimize_every: config.vectors.optimize_every_chunks,
-        ..VectorOptions::default()
-    };
     let frontier = EmbeddedFrontier::open(&directory.frontier(), &OpenOptions::default(), super::now())?;
     let pages = EmbeddedPages::open(&directory.pages(), page_options)?;
-    let vectors = EmbeddedVectors::open(directory.vectors(), model, vector_options)?;
-    Ok(Stores {
-        frontier: Arc::new(frontier),
-        pages: Arc::new(pages),
-        vectors: Arc::new(vectors),
-        _directory: Arc::new(directory),
-    })
+    let vectors: Option<Arc<dyn VectorStore>> = match config.vectors {
+        Vectors::Embedded { optimize_every_chunks } => {
+            let options = VectorOptions {
+                min_free_bytes: config.pages.min_free_bytes,
+                optimize_every: optimize_every_chunks,
+                ..VectorOptions::default()
+            };
+            Some(Arc::new(EmbeddedVectors::open(directory.vectors(), model, options)?))
+        }
+        Vectors::Qdrant { .. } => None,
+    };
+    let directory = Arc::new(directory);
+    Ok(Opened { frontier: Arc::new(frontier), pages: Arc::new(pages), vectors, directory })
+}
+
+/// The index on the server that is configured, `None` when it is in the data directory.
+///
+/// # Errors
+/// When the server is away or refuses, or holds the index of another model.
+pub(crate) async fn vectors_on_server(config: &Config) -> Result<Option<Arc<dyn VectorStore>>> {
+    let Vectors::Qdrant { url, api_key, prefix, timeout } = &config.vectors else { return Ok(None) };
+    let model = embedder(config)?.model().clone();
+    let options = QdrantOptions {
+        api_key: api_key.as_ref().map(Secret::read).transpose()?,
+        prefix: prefix.clone(),
+        call_timeout: *timeout,
+        ..QdrantOptions::new(url.as_str())
+    };
+    let opened = QdrantVectors::open(options, model).await;
+    let vectors = opened.map_err(|error| {
+        let error = CliError::from(error).because(format!("the Qdrant server is {url} (vectors.url)"));
+        let next = match error.code {
+            ErrorCode::ModelMismatch => "configure the model the index was made with, or give another `vectors.prefix`",
+            _ => "is its gRPC port (6334) reachable, and the key right? `argiope config --print` shows [vectors]",
+        };
+        error.advise(next)
+    })?;
+    Ok(Some(Arc::new(vectors)))
 }

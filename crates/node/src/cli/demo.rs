@@ -83,7 +83,7 @@ fn fresh_directory() -> Result<PathBuf> {
 async fn ask(text: &str, stores: &Stores, context: &Context) -> Result<()> {
     let filter = SearchFilter::default();
     let question = Question { text: text.to_owned(), mode: Mode::Hybrid, limit: 3, filter, one_per_page: true };
-    let hits = boot::search(&context.config, stores, question).await?;
+    let hits = boot::search(&context.config, &stores.vectors, question).await?;
     context.output.text(format!("\n? {text}"));
     for (rank, hit) in hits.iter().enumerate() {
         context.output.text(search::to_text(rank + 1, hit).trim_end());

@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
             .advise("the ids of QUERIES and QRELS must be the same"));
     }
     let stores = Stores::open(&context.config).await?;
-    let query = query(&context.config, &stores)?;
+    let query = query(&context.config, &stores.vectors)?;
     let asked = query.evaluate(&context.config.tenant, &questions, &judgements, &Mode::ALL, |_| {});
     let evaluation =
         asked.await.map_err(|error| CliError::new(error.code(), "the questions cannot be answered").because(error))?;

@@ -17,7 +17,7 @@ mod tests;
 pub(crate) use raw::{Layer, Mistake, Source, Typed};
 pub(crate) use resolve::Platform;
 pub(crate) use secret::Secret;
-pub(crate) use sections::{Config, Embedder};
+pub(crate) use sections::{Config, Embedder, Vectors};
 
 use crate::errors::{CliError, Result};
 use argiope_protocol::ErrorCode;

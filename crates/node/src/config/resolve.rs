@@ -61,6 +61,7 @@ pub(crate) fn resolve(effective: Effectives, platform: &Platform, mistakes: &mut
     let read = Read(&effective);
     let contact = read.text_opt("crawl.contact");
     let embedder = embedder(&read, mistakes);
+    let vectors = vectors(&read, mistakes);
     Config {
         data_dir: read.text_opt("node.data_dir").map_or_else(|| platform.data_dir.clone(), PathBuf::from),
         name: NodeName::try_new(read.text("node.name")).unwrap_or_default(),
@@ -76,7 +77,7 @@ pub(crate) fn resolve(effective: Effectives, platform: &Platform, mistakes: &mut
             segment_bytes: read.uint("pages.segment_bytes"),
             min_free_bytes: read.uint("pages.min_free_bytes"),
         },
-        vectors: Vectors { optimize_every_chunks: read.small("vectors.optimize_every_chunks") },
+        vectors,
         embedder,
         log_level: read.text("log.level"),
         log_format: read.text("log.format"),
@@ -154,6 +155,26 @@ fn egress(read: &Read<'_>, contact: Option<&str>) -> Egress {
 fn user_agent(contact: Option<&str>) -> String {
     let product = concat!("argiope/", env!("CARGO_PKG_VERSION"));
     contact.map_or_else(|| product.to_owned(), |contact| format!("{product} (+{contact})"))
+}
+
+fn vectors(read: &Read<'_>, mistakes: &mut Vec<Mistake>) -> Vectors {
+    let embedded = Vectors::Embedded { optimize_every_chunks: read.small("vectors.optimize_every_chunks") };
+    if read.text("vectors.backend") != "qdrant" {
+        return embedded;
+    }
+    let key = "vectors.url";
+    let Some(url) = read.text_opt(key).and_then(|url| url.parse::<url::Url>().ok()) else {
+        let problem =
+            "needed when vectors.backend is \"qdrant\": the address of the server's gRPC interface".to_owned();
+        mistakes.push(Mistake { key: key.to_owned(), value: "\"\"".to_owned(), source: read.source(key), problem });
+        return embedded;
+    };
+    Vectors::Qdrant {
+        url,
+        api_key: read.text_opt("vectors.api_key").and_then(|text| Secret::parse(&text)),
+        prefix: read.text("vectors.prefix"),
+        timeout: read.seconds("vectors.timeout_secs"),
+    }
 }
 
 fn embedder(read: &Read<'_>, mistakes: &mut Vec<Mistake>) -> Embedder {

@@ -104,6 +104,8 @@ pub(crate) const SECTIONS: &[&str] =
 pub(crate) const PROCESS: &[&str] = &["links", "markdown", "vectors"];
 /// What stays on disk.
 pub(crate) const RETAIN: &[&str] = &["raw", "markdown", "none"];
+/// Where the search index is.
+pub(crate) const BACKENDS: &[&str] = &["embedded", "qdrant"];
 /// How far a crawl may go.
 pub(crate) const SCOPES: &[&str] = &["directory", "host", "domain", "any"];
 /// Log levels.
@@ -164,7 +166,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("pages.segment_bytes", Kind::Int(1_048_576, 16 * GIB), Default::Int(256 * 1_048_576), "Bytes of a WARC segment file."),
     key("pages.min_free_bytes", Kind::Int(0, 1 << 50), Default::Int(512 * 1_048_576), "Nothing is written when less is free on the disk."),
 
-    key("vectors.optimize_every_chunks", Kind::Int(100, 1_000_000), Default::Int(4_000), "New chunks after which the index is compacted."),
+    key("vectors.backend", Kind::Choice(BACKENDS), Default::Text("embedded"), "embedded: in the data directory; qdrant: on a Qdrant server or cluster (docs/QDRANT.md)."),
+    key("vectors.optimize_every_chunks", Kind::Int(100, 1_000_000), Default::Int(4_000), "New chunks after which the embedded index is compacted."),
+    key("vectors.url", Kind::OptionalUrl, Default::Text(""), "Address of the server's gRPC interface, e.g. http://127.0.0.1:6334; needed for qdrant."),
+    key("vectors.api_key", Kind::Secret, Default::Text(""), "API key of the server."),
+    key("vectors.prefix", Kind::Name, Default::Text("argiope"), "How the names of the collections on the server begin; an index of another model needs another prefix."),
+    key("vectors.timeout_secs", Kind::Float(0.1, 600.0), Default::Float(10.0), "Seconds for one answer of the server."),
 
     key("embedder.kind", Kind::Embedder, Default::Text("builtin"), "builtin, static:DIR (a model2vec directory) or openai (any compatible server)."),
     key("embedder.url", Kind::OptionalUrl, Default::Text(""), "Base URL of the embeddings API, e.g. http://127.0.0.1:11434/v1."),

@@ -112,10 +112,24 @@ pub(crate) struct Pages {
 }
 
 /// Section `[vectors]`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Vectors {
-    /// New chunks after which the index is compacted.
-    pub(crate) optimize_every_chunks: usize,
+#[derive(Debug, Clone)]
+pub(crate) enum Vectors {
+    /// In the data directory.
+    Embedded {
+        /// New chunks after which the index is compacted.
+        optimize_every_chunks: usize,
+    },
+    /// On a Qdrant server or cluster.
+    Qdrant {
+        /// Its gRPC interface.
+        url: url::Url,
+        /// When it wants one.
+        api_key: Option<Secret>,
+        /// How the names of the collections begin.
+        prefix: String,
+        /// For one answer.
+        timeout: Duration,
+    },
 }
 
 /// Section `[embedder]`.

@@ -1,7 +1,7 @@
 //! Configuration as a table: what is typed against what comes out.
 
 use super::schema::{KEYS, SECTIONS};
-use super::{Config, Inputs, Mistake, Platform, build};
+use super::{Config, Inputs, Mistake, Platform, Vectors, build};
 use crate::config::{Source, Typed};
 use std::time::Duration;
 
@@ -86,6 +86,29 @@ fn all_mistakes_are_reported_at_once_with_line_value_and_range() {
             "default: embedder.dimension = \"\": needed when embedder.kind is \"openai\": the number of components of the model's vectors",
         ],
     );
+}
+
+#[test]
+fn a_vector_server_needs_an_address_and_its_key_is_never_shown() {
+    check(
+        "[vectors]\nbackend = \"qdrant\"\n",
+        &[],
+        &[
+            "default: vectors.url = \"\": needed when vectors.backend is \"qdrant\": the address of the server's gRPC interface",
+        ],
+    );
+    check(
+        "[vectors]\napi_key = \"s3cret\"\n",
+        &[],
+        &[
+            "c.toml:2: vectors.api_key = \"***\": must be \"env:NAME\" or \"file:PATH\", or \"\" (never the secret itself)",
+        ],
+    );
+    let file = "[vectors]\nbackend = \"qdrant\"\nurl = \"http://q:6334\"\napi_key = \"env:KEY\"\ntimeout_secs = 2\n";
+    let config = try_build(inputs(file, &[])).unwrap();
+    let Vectors::Qdrant { url, api_key, prefix, timeout } = config.vectors else { panic!("{:?}", config.vectors) };
+    assert_eq!((url.as_str(), prefix.as_str(), timeout), ("http://q:6334/", "argiope", Duration::from_secs(2)));
+    assert_eq!(api_key.map(|key| key.to_string()), Some("***".to_owned()));
 }
 
 #[test]

@@ -122,10 +122,13 @@ impl Session {
         }
     }
 
-    /// Asks the index.
+    /// Asks the index. One on a server needs no data directory.
     pub(crate) async fn search(&mut self, question: Question) -> Result<Vec<Found>> {
         if !self.has_data() {
-            return Ok(Vec::new());
+            return match boot::vectors_on_server(&self.config).await? {
+                Some(vectors) => boot::search(&self.config, &vectors, question).await,
+                None => Ok(Vec::new()),
+            };
         }
         match self.ask(Request::Search(question)).await? {
             Answer::Hits(hits) => Ok(hits),
