@@ -230,6 +230,36 @@ async fn nothing_that_was_answered_is_lost_when_the_server_is_killed() {
     assert!(n_failed > 0, "no kill met a write");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_limits_writes_is_asked_again_when_it_said() {
+    let Some(served) = serve("a_server_that_limits_writes_is_asked_again_when_it_said", &[]) else { return };
+    let url = served.server.url();
+    let store = open(options(&url)).await.unwrap();
+    let client = qdrant_client::Qdrant::from_url(&url).skip_compatibility_check().build().unwrap();
+    let limit = qdrant_client::qdrant::StrictModeConfig {
+        enabled: Some(true),
+        write_rate_limit: Some(WRITES_PER_MINUTE),
+        ..Default::default()
+    };
+    let collection = format!("test_conformance_{}", suite::DIMENSION);
+    let update = qdrant_client::qdrant::UpdateCollectionBuilder::new(collection).strict_mode_config(limit);
+    client.update_collection(update).await.unwrap();
+    let first = store.batch_bytes();
+    let began = Instant::now();
+    // Three chunks a page: a tenth more than the server takes at once.
+    let n_pages = WRITES_PER_MINUTE * 11 / 30;
+    for n in 0..n_pages {
+        assert_eq!(store.apply(vec![write(n, 1)]).await.unwrap(), [WriteAnswer::Switched]);
+    }
+    println!("{n_pages} pages in {:?}, {} bytes a call after {first}", began.elapsed(), store.batch_bytes());
+    assert!(began.elapsed() > Duration::from_secs(2), "nothing was limited: {:?}", began.elapsed());
+    assert!(store.batch_bytes() < first);
+    check_all(&store, &(0..n_pages).map(|n| (n, 1)).collect()).await;
+}
+
+/// The server refills one a second.
+const WRITES_PER_MINUTE: u32 = 60;
+
 /// Passes bytes on, at most so many a second in each direction of each connection; 0: as fast as it can.
 struct SlowWay {
     address: SocketAddr,
