@@ -114,7 +114,7 @@ pub(crate) async fn vectors_on_server(config: &Config) -> Result<Option<Arc<dyn 
         call_timeout: *timeout,
         ..QdrantOptions::new(url.as_str())
     };
-    let opened = QdrantVectors::open(options, model).await;
+    let opened = Box::pin(QdrantVectors::open(options, model)).await;
     let vectors = opened.map_err(|error| {
         let error = CliError::from(error).because(format!("the Qdrant server is {url} (vectors.url)"));
         let next = match error.code {

@@ -60,7 +60,8 @@ impl Link {
     {
         self.pass(context, until).await?;
         let wait = self.call_timeout.min(until.saturating_duration_since(Instant::now()));
-        let answer = tokio::time::timeout(wait, request(self.client.clone())).await;
+        // Boxed: the client's futures have many kilobytes, and each caller would carry them.
+        let answer = tokio::time::timeout(wait, Box::pin(request(self.client.clone()))).await;
         let failure = match answer {
             Ok(Ok(answer)) => {
                 self.breaker().answered();

@@ -127,10 +127,8 @@ async fn upsert(shared: &Shared, collection: &str, points: Vec<Outgoing>, until:
                 points = rest;
             }
             Err(error) => {
-                let is_overload = matches!(
-                    error,
-                    Error::Server { fault: ServerFault::Busy | ServerFault::Timeout | ServerFault::OutOfMemory, .. }
-                );
+                let is_overload =
+                    matches!(error, Error::Server { fault: ServerFault::Busy | ServerFault::Timeout, .. });
                 if is_overload {
                     shared.pace().refused();
                 }

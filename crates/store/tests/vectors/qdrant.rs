@@ -267,6 +267,7 @@ struct SlowWay {
 }
 
 impl SlowWay {
+    #[expect(clippy::disallowed_methods, reason = "the way to a server that the test started")]
     async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, bytes_per_sec) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
