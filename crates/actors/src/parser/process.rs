@@ -1,10 +1,10 @@
 //! The CPU part: one parse, links sorted, chunks made, record filled.
 
 use super::links::{self, Sorted};
+use crate::embedder::Embedder;
 use crate::frontier::KnownLinks;
 use crate::job::JobRuntime;
 use argiope_content::chunk::{CHUNKER_VERSION, Chunk, ChunkLimits, chunk};
-use argiope_content::model::Tokenizer;
 use argiope_content::page::{self, Depth, PageInput, ParsedPage, Problem};
 use argiope_content::sitemap;
 use argiope_egress::FetchResponse;
@@ -42,7 +42,8 @@ pub(super) struct Input<'a> {
     pub(super) prior_hash: Option<[u8; 32]>,
     pub(super) response: &'a FetchResponse,
     pub(super) robots_token: &'a str,
-    pub(super) tokenizer: &'a Tokenizer,
+    /// Whose tokenizer sizes chunks; asked only when there are some, since a model may have to be unpacked for it.
+    pub(super) embedder: &'a dyn Embedder,
     pub(super) now: Timestamp,
 }
 
@@ -91,10 +92,15 @@ impl Input<'_> {
         if spec.process != ProcessMode::Links && parsed.markdown.trim().is_empty() {
             return Processed::Skip { reason: SkipReason::Empty, links, bytes: None };
         }
-        let chunks = chunk(&parsed.markdown, &parsed.headings, &parsed.title, self.tokenizer, ChunkLimits::default());
+        let chunks = if spec.process == ProcessMode::Links { Vec::new() } else { self.chunks(&parsed) };
         let mut page = self.new_page(body_hash, parsed, &chunks);
         page.record.outlinks = std::mem::take(&mut links.followed);
         Processed::Page { page: Box::new(page), chunks, links }
+    }
+
+    fn chunks(&self, parsed: &ParsedPage) -> Vec<Chunk> {
+        let tokenizer = self.embedder.tokenizer();
+        chunk(&parsed.markdown, &parsed.headings, &parsed.title, tokenizer, ChunkLimits::default())
     }
 
     fn parse(&self, content_type: Option<&str>) -> ParsedPage {

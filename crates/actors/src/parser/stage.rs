@@ -77,7 +77,7 @@ impl Parser {
             prior_hash: work.prior.as_ref().map(|record| record.body_hash),
             response,
             robots_token: &self.robots_token,
-            tokenizer: self.embedder.tokenizer(),
+            embedder: self.embedder.as_ref(),
             now: now(),
         })
     }
