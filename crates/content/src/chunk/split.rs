@@ -46,6 +46,15 @@ pub(super) fn pieces<'a>(
         return vec![Piece { text, range: block.range.clone(), weight, paragraph }];
     }
     let units = units(markdown, block, &frame, max - frame.weight, scale);
+    if units.is_empty() {
+        // A fence with nothing in it but a long first line.
+        return vec![Piece {
+            text: frame.around("", true),
+            range: block.range.clone(),
+            weight: frame.weight,
+            paragraph,
+        }];
+    }
     let target = target.saturating_sub(frame.weight).max(1);
     let parts = parts(&units, target, max - frame.weight);
     let n_parts = parts.len();
@@ -107,16 +116,18 @@ impl Frame {
         } else {
             (marker.sign.clone(), true)
         };
-        let light = block.lines.first().filter(|(_, weight)| fits && *weight <= max / 4);
+        let light = block.lines.first().filter(|(_, weight)| *weight <= max / 4);
         let info = if light.is_some() {
             marker.info.as_str()
         } else {
             let word = marker.info.split_whitespace().next().unwrap_or_default();
             &word[..word.floor_char_boundary(MAX_LANGUAGE_BYTES.min(max / 4))]
         };
+        // Right behind the sign it would lengthen the sign.
+        let info = info.trim_start_matches(|c: char| marker.sign.starts_with(c));
         let indent = marker.indent.get(..marker.indent.floor_char_boundary(max)).unwrap_or_default();
         let opening = format!("{indent}{sign}{info}");
-        let source = light.and_then(|(line, _)| markdown.get(line.clone()));
+        let source = light.filter(|_| fits).and_then(|(line, _)| markdown.get(line.clone()));
         let closing = format!("{indent}{sign}");
         Self {
             first: source.map_or_else(|| opening.clone(), str::to_owned),

@@ -163,6 +163,15 @@ fn headings_that_point_nowhere_are_ignored() {
     assert!(chunks.iter().all(|chunk| chunk.tokens <= 60));
 }
 
+#[test]
+fn a_fence_of_a_long_first_line_alone_is_kept() {
+    let markdown = format!("~~~{}", "word".repeat(40));
+    let limits = ChunkLimits { target_tokens: 10, max_tokens: 16 };
+    let chunks = cut(&markdown, "", limits);
+    assert_eq!(chunks.iter().map(|chunk| chunk.range).collect::<Vec<_>>(), [(0, 163)]);
+    assert!(chunks.iter().all(|chunk| fences_are_closed(&chunk.text)), "{chunks:?}");
+}
+
 fn block() -> impl Strategy<Value = String> {
     let text = "([a-zA-Z0-9é日.,`*|~>#_-]{1,12}[ \n]?){1,60}";
     prop_oneof![

@@ -276,7 +276,11 @@ fn write_main_content(
     let container = container::find(dom, &facts, evidence, &page.title);
     let may_be_article =
         container.is_none() && evidence != container::Evidence::Documentation && facts.fits_readability(dom);
-    if may_be_article && let Some(rendered) = article::render(document, &page.title, base, facts.unlinked_text(dom)) {
+    // A tree that is not asked again goes before the Markdown is written.
+    let document = may_be_article.then_some(document);
+    if let Some(document) = document
+        && let Some(rendered) = article::render(document, &page.title, base, facts.unlinked_text(dom))
+    {
         rendered.store(page, Extraction::Article);
         return;
     }
