@@ -34,9 +34,7 @@ impl QdrantServer {
     #[must_use]
     pub fn start(test: &str, dir: impl Into<PathBuf>, settings: &[(&str, &str)]) -> Option<Self> {
         let Some(program) = program() else {
-            let is_ci =
-                std::env::var_os("CI").is_some() || std::env::var("NEXTEST_PROFILE").is_ok_and(|name| name == "ci");
-            assert!(!is_ci, "there is no Qdrant server: set ARGIOPE_QDRANT to its program");
+            assert!(std::env::var_os("CI").is_none(), "there is no Qdrant server: set ARGIOPE_QDRANT to its program");
             eprintln!("SKIPPED {test}: there is no Qdrant server (set ARGIOPE_QDRANT to its program)");
             return None;
         };
