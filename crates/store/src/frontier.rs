@@ -207,6 +207,19 @@ pub enum UrlFilter {
     Open,
 }
 
+impl UrlFilter {
+    /// Whether it takes a URL that ended so, or with `None` one that is open.
+    pub(crate) const fn takes(self, fate: Option<&Fate>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Failed => matches!(fate, Some(Fate::Failed(..))),
+            Self::Skipped => matches!(fate, Some(Fate::Skipped(_))),
+            Self::Pages => matches!(fate, Some(Fate::Stored | Fate::Unchanged)),
+            Self::Open => fate.is_none(),
+        }
+    }
+}
+
 /// The durable frontier.
 #[async_trait]
 pub trait FrontierStore: Send + Sync + 'static {

@@ -49,13 +49,7 @@ impl Gather {
 }
 
 const fn passes(filter: UrlFilter, state: &UrlState) -> bool {
-    match filter {
-        UrlFilter::All => true,
-        UrlFilter::Failed => matches!(state, UrlState::Ended(Fate::Failed(..))),
-        UrlFilter::Skipped => matches!(state, UrlState::Ended(Fate::Skipped(_))),
-        UrlFilter::Pages => matches!(state, UrlState::Ended(Fate::Stored | Fate::Unchanged)),
-        UrlFilter::Open => !matches!(state, UrlState::Ended(_)),
-    }
+    filter.takes(if let UrlState::Ended(fate) = state { Some(fate) } else { None })
 }
 
 /// A place where records lie.

@@ -8,7 +8,7 @@ use super::{claims, hosts, jobs, keys, lease, ledger};
 use crate::Result;
 use crate::frontier::{HostSummary, UrlEntry, UrlFilter};
 use argiope_protocol::{
-    Candidate, Claim, Fate, Host, JobId, JobState, PageKey, RejectReason, TenantId, Timestamp, UrlSource,
+    Candidate, Claim, Host, JobId, JobState, PageKey, RejectReason, TenantId, Timestamp, UrlSource,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -54,13 +54,7 @@ fn scan_urls(
 }
 
 const fn passes(filter: UrlFilter, place: &Place) -> bool {
-    match filter {
-        UrlFilter::All => true,
-        UrlFilter::Failed => matches!(place, Place::Ended(Fate::Failed(..))),
-        UrlFilter::Skipped => matches!(place, Place::Ended(Fate::Skipped(_))),
-        UrlFilter::Pages => matches!(place, Place::Ended(Fate::Stored | Fate::Unchanged)),
-        UrlFilter::Open => !matches!(place, Place::Ended(_)),
-    }
+    filter.takes(if let Place::Ended(fate) = place { Some(fate) } else { None })
 }
 
 pub(super) fn reject_samples(view: &impl View, id: JobId) -> Result<BTreeMap<RejectReason, Vec<String>>> {
