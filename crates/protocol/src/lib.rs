@@ -2,8 +2,10 @@
 //!
 //! Values only: no I/O, no clock, no randomness. Modules follow a URL's way through the crawl: it is named
 //! ([`ids`], [`url`]), belongs to a job ([`job`]), waits in a frontier ([`frontier`]), is fetched, becomes a
-//! page with chunks ([`page`]), and ends in a fate ([`fate`]) that moves the job's ledger ([`counters`]).
+//! page with chunks ([`page`]), and ends in a fate ([`fate`]) that moves the job's ledger ([`counters`]). [`cluster`] is
+//! what nodes say of each other.
 
+pub mod cluster;
 pub mod counters;
 pub mod credit;
 pub mod error;
@@ -17,6 +19,7 @@ pub mod sabotage;
 pub mod time;
 pub mod url;
 
+pub use cluster::{NodeRecord, NodeState, Role};
 pub use counters::JobCounters;
 pub use error::ErrorCode;
 pub use fate::{FailReason, Fate, RejectReason, SkipReason};

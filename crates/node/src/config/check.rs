@@ -61,7 +61,12 @@ fn accept(key: &Key, typed: &Typed) -> Option<Value> {
         Kind::Cidrs => list_of(typed, |text| parse_cidr(text).map(|block| block.to_string())),
         Kind::Ports => list_of(typed, |text| text.parse::<u16>().ok().filter(|port| *port > 0).map(|p| p.to_string())),
         Kind::Resolve => list_of(typed, |text| parse_resolve(text).map(|(name, address)| format!("{name}:{address}"))),
+        Kind::Words(words) => list_of(typed, |text| words.contains(&text).then(|| text.to_owned())),
+        Kind::Addresses => list_of(typed, |text| is_address(text).then(|| text.to_owned())),
+        Kind::RedisUrls => list_of(typed, |text| is_redis_url(text).then(|| text.to_owned())),
+        Kind::Secrets => list_of(typed, |text| super::Secret::parse(text).map(|_| text.to_owned())),
         Kind::Text
+        | Kind::Address
         | Kind::Choice(_)
         | Kind::OptionalUrl
         | Kind::Contact
@@ -78,6 +83,7 @@ fn text_fits(kind: Kind, text: &str) -> bool {
     match kind {
         Kind::Choice(words) => words.contains(&text),
         Kind::OptionalUrl => text.is_empty() || is_web_url(text),
+        Kind::Address => text.is_empty() || is_address(text),
         Kind::Contact => text.is_empty() || is_contact(text),
         Kind::Secret => text.is_empty() || super::Secret::parse(text).is_some(),
         Kind::Embedder => {
@@ -98,6 +104,22 @@ fn is_contact(text: &str) -> bool {
 
 fn is_web_url(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// `HOST:PORT`; port 0 asks the system for a free one.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_host = host.strip_prefix('[').map_or_else(
+        || !host.is_empty() && !host.contains(':') && url::Host::parse(host).is_ok(),
+        |rest| rest.strip_suffix(']').is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()),
+    );
+    is_host && port.parse::<u16>().is_ok()
+}
+
+fn is_redis_url(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        url.scheme() == "redis" && url.has_host() && url.username().is_empty() && url.password().is_none()
+    })
 }
 
 /// A CIDR block, or a single address.

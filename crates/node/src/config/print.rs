@@ -49,6 +49,7 @@ fn shown(kind: Kind, value: &Value) -> String {
             Some(secret) => format!("\"{secret}\""),
             None => "\"\"".to_owned(),
         },
+        (Kind::Secrets, Value::List(secrets)) => format!("{:?}", vec!["***"; secrets.len()]),
         (Kind::Ports, Value::List(ports)) => format!("[{}]", ports.join(", ")),
         _ => value.to_string(),
     }
@@ -61,6 +62,7 @@ fn json_value(kind: Kind, value: &Value) -> serde_json::Value {
         Value::Int(number) => (*number).into(),
         Value::Float(number) => (*number).into(),
         Value::Bool(yes) => (*yes).into(),
+        Value::List(items) if kind == Kind::Secrets => vec!["***"; items.len()].into(),
         Value::List(items) => items.clone().into(),
     }
 }

@@ -153,7 +153,17 @@ pub(crate) fn from_environment(
 /// A list in the environment is a TOML array, or its items with commas between; a regular expression may hold
 /// commas, so that one without brackets is one item.
 fn environment_value(key: &Key, text: String) -> Typed {
-    let is_list = matches!(key.kind, Kind::Regexes | Kind::Cidrs | Kind::Ports | Kind::Resolve);
+    let is_list = matches!(
+        key.kind,
+        Kind::Regexes
+            | Kind::Cidrs
+            | Kind::Ports
+            | Kind::Resolve
+            | Kind::Words(_)
+            | Kind::Addresses
+            | Kind::RedisUrls
+            | Kind::Secrets
+    );
     if !is_list {
         return Typed::Text(text);
     }

@@ -3,11 +3,13 @@
 
 use super::check::{Value, check, default_of, parse_cidr, parse_resolve};
 use super::raw::{Layer, Mistake, Source, Typed};
+use super::read::Read;
 use super::schema::{KEYS, Key, Kind};
 use super::secret::Secret;
-use super::sections::{Config, Crawl, Egress, Embedder, Frontier, Pages, Vectors};
+use super::sections::{Config, Crawl, Egress, Embedder, Vectors};
+use super::shared;
 use argiope_protocol::job::Retain;
-use argiope_protocol::{Limits, NodeName, Politeness, ProcessMode, Scope, ScopeMode, TenantId};
+use argiope_protocol::{Limits, NodeName, Politeness, ProcessMode, Role, Scope, ScopeMode, TenantId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -52,7 +54,8 @@ pub(crate) fn merge(layers: &[Layer], mistakes: &mut Vec<Mistake>) -> Effectives
 
 /// A secret that was typed where only its place may stand is not repeated.
 fn mistake(key: &Key, typed: &Typed, source: &Source, problem: String) -> Mistake {
-    let value = if key.kind == Kind::Secret { "\"***\"".to_owned() } else { typed.to_string() };
+    let may_be_secret = matches!(key.kind, Kind::Secret | Kind::Secrets | Kind::RedisUrls);
+    let value = if may_be_secret { "\"***\"".to_owned() } else { typed.to_string() };
     Mistake { key: key.path.to_owned(), value, source: source.clone(), problem }
 }
 
@@ -62,21 +65,20 @@ pub(crate) fn resolve(effective: Effectives, platform: &Platform, mistakes: &mut
     let contact = read.text_opt("crawl.contact");
     let embedder = embedder(&read, mistakes);
     let vectors = vectors(&read, mistakes);
+    let roles: Vec<Role> = read.list("node.roles").iter().filter_map(|word| Role::of(word)).collect();
     Config {
         data_dir: read.text_opt("node.data_dir").map_or_else(|| platform.data_dir.clone(), PathBuf::from),
         name: NodeName::try_new(read.text("node.name")).unwrap_or_default(),
+        roles: if roles.is_empty() { Role::ALL.to_vec() } else { roles },
         tenant: TenantId::try_new(read.text("node.tenant")).unwrap_or_default(),
         drain: Duration::from_secs(read.uint("node.drain_secs")),
         egress: egress(&read, contact.as_deref()),
         crawl: crawl(&read, contact),
-        frontier: Frontier {
-            visibility: Duration::from_secs(read.uint("frontier.visibility_secs")),
-            start_window: Duration::from_millis(read.uint("frontier.start_window_ms")),
-        },
-        pages: Pages {
-            segment_bytes: read.uint("pages.segment_bytes"),
-            min_free_bytes: read.uint("pages.min_free_bytes"),
-        },
+        frontier: shared::frontier(&read, mistakes),
+        pages: shared::pages(&read, mistakes),
+        cluster: shared::cluster(&read, mistakes),
+        http: shared::http(&read, mistakes),
+        client: shared::client(&read),
         vectors,
         embedder,
         log_level: read.text("log.level"),
@@ -201,62 +203,4 @@ fn embedder(read: &Read<'_>, mistakes: &mut Vec<Mistake>) -> Embedder {
     }
     let api_key = read.text_opt("embedder.api_key").and_then(|text| Secret::parse(&text));
     url.map_or(Embedder::Builtin, |url| Embedder::OpenAi { url, model, dimension, api_key })
-}
-
-/// Typed reading of checked values; the fallbacks are never used, since the schema gives every key its kind.
-struct Read<'a>(&'a Effectives);
-
-impl Read<'_> {
-    fn value(&self, key: &str) -> Option<&Value> {
-        debug_assert!(self.0.contains_key(key), "{key} is not in the schema");
-        self.0.get(key).map(|effective| &effective.value)
-    }
-
-    fn source(&self, key: &str) -> Source {
-        self.0.get(key).map_or(Source::Default, |effective| effective.source.clone())
-    }
-
-    fn text(&self, key: &str) -> String {
-        match self.value(key) {
-            Some(Value::Text(text)) => text.clone(),
-            _ => String::new(),
-        }
-    }
-
-    fn text_opt(&self, key: &str) -> Option<String> {
-        Some(self.text(key)).filter(|text| !text.is_empty())
-    }
-
-    fn uint(&self, key: &str) -> u64 {
-        match self.value(key) {
-            Some(Value::Int(number)) => u64::try_from(*number).unwrap_or_default(),
-            _ => 0,
-        }
-    }
-
-    fn small<T: TryFrom<u64> + std::default::Default>(&self, key: &str) -> T {
-        T::try_from(self.uint(key)).unwrap_or_default()
-    }
-
-    fn float(&self, key: &str) -> f64 {
-        match self.value(key) {
-            Some(Value::Float(number)) => *number,
-            _ => 0.0,
-        }
-    }
-
-    fn seconds(&self, key: &str) -> Duration {
-        Duration::try_from_secs_f64(self.float(key)).unwrap_or_default()
-    }
-
-    fn bool(&self, key: &str) -> bool {
-        matches!(self.value(key), Some(Value::Bool(true)))
-    }
-
-    fn list(&self, key: &str) -> Vec<String> {
-        match self.value(key) {
-            Some(Value::List(items)) => items.clone(),
-            _ => Vec::new(),
-        }
-    }
 }

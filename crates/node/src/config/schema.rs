@@ -34,6 +34,16 @@ pub(crate) enum Kind {
     Embedder,
     /// A tenant's or node's name.
     Name,
+    /// A list of some of these words.
+    Words(&'static [&'static str]),
+    /// `HOST:PORT`, or nothing.
+    Address,
+    /// A list of `HOST:PORT`.
+    Addresses,
+    /// A list of `redis://HOST:PORT`.
+    RedisUrls,
+    /// A list of `env:NAME` or `file:PATH`. Never printed.
+    Secrets,
 }
 
 /// The value of a key that nobody set.
@@ -87,6 +97,11 @@ impl Key {
             Kind::Secret => "\"env:NAME\" or \"file:PATH\", or \"\" (never the secret itself)".to_owned(),
             Kind::Embedder => "\"builtin\", \"static:DIR\" or \"openai\"".to_owned(),
             Kind::Name => "1 to 64 characters of a-z, 0-9, '-' and '_'".to_owned(),
+            Kind::Words(words) => format!("a list of {}", words.join(", ")),
+            Kind::Address => "HOST:PORT, or \"\"".to_owned(),
+            Kind::Addresses => "a list of HOST:PORT".to_owned(),
+            Kind::RedisUrls => "a list of redis://HOST:PORT (user and password have keys of their own)".to_owned(),
+            Kind::Secrets => "a list of \"env:NAME\" or \"file:PATH\" (never the secrets themselves)".to_owned(),
         }
     }
 }
@@ -97,13 +112,23 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
 }
 
 /// Sections, in the order in which they are shown.
-pub(crate) const SECTIONS: &[&str] =
-    &["node", "crawl", "egress", "frontier", "pages", "vectors", "embedder", "log", "metrics"];
+pub(crate) const SECTIONS: &[&str] = &[
+    "node", "crawl", "egress", "frontier", "pages", "vectors", "embedder", "cluster", "http", "client", "log",
+    "metrics",
+];
 
 /// What pages become.
 pub(crate) const PROCESS: &[&str] = &["links", "markdown", "vectors"];
 /// What stays on disk.
 pub(crate) const RETAIN: &[&str] = &["raw", "markdown", "none"];
+/// What a node does.
+pub(crate) const ROLES: &[&str] = &["control", "frontier", "fetch", "render", "embed"];
+/// Where the frontier is.
+pub(crate) const FRONTIERS: &[&str] = &["embedded", "redis"];
+/// What the frontier's server must have on disk when it answers.
+pub(crate) const DURABILITIES: &[&str] = &["normal", "strict"];
+/// Where pages are kept.
+pub(crate) const PAGE_STORES: &[&str] = &["embedded", "objects"];
 /// Where the search index is.
 pub(crate) const BACKENDS: &[&str] = &["embedded", "qdrant"];
 /// How far a crawl may go.
@@ -126,6 +151,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("node.data_dir", Kind::Text, Default::Text(""), "Where everything is kept; empty: the platform's data directory."),
     key("node.name", Kind::Name, Default::Text("local"), "This node's name in claims and logs."),
     key("node.tenant", Kind::Name, Default::Text("default"), "Owner of the jobs made here."),
+    key("node.roles", Kind::Words(ROLES), Default::Nothing, "What this node does in a cluster; none: everything."),
     key("node.drain_secs", Kind::Int(1, 600), Default::Int(30), "Seconds that work in flight may take after Ctrl-C."),
 
     key("crawl.contact", Kind::Contact, Default::Text(""), "Mail address or URL put into User-Agent; needed for hosts that are not yours."),
@@ -160,9 +186,22 @@ pub(crate) const KEYS: &[Key] = &[
     key("egress.proxy", Kind::OptionalUrl, Default::Text(""), "HTTP proxy; the environment's proxies are never used."),
     key("egress.extra_ca_file", Kind::Text, Default::Text(""), "PEM file of further certificate authorities."),
 
+    key("frontier.backend", Kind::Choice(FRONTIERS), Default::Text("embedded"), "embedded: in the data directory; redis: on a Redis server or cluster (docs/REDIS.md), shared by the nodes of a cluster."),
+    key("frontier.redis_urls", Kind::RedisUrls, Default::Nothing, "The Redis server, or some servers of one Redis Cluster; needed for redis."),
+    key("frontier.redis_user", Kind::Text, Default::Text(""), "User on the Redis server."),
+    key("frontier.redis_password", Kind::Secret, Default::Text(""), "Password on the Redis server."),
+    key("frontier.redis_prefix", Kind::Name, Default::Text("ag"), "How keys on the Redis server begin."),
+    key("frontier.durability", Kind::Choice(DURABILITIES), Default::Text("normal"), "normal: what Redis syncs; strict: refuses a server that may lose what it acknowledged."),
+    key("frontier.claim_ttl_secs", Kind::Float(2.0, 600.0), Default::Float(5.0), "Seconds after which the shards of a node that is cut off go to others."),
     key("frontier.visibility_secs", Kind::Int(10, 86_400), Default::Int(300), "Seconds after which a lease that nobody settled is given out again."),
     key("frontier.start_window_ms", Kind::Int(10, 5_000), Default::Int(250), "Milliseconds in which a granted start must begin."),
 
+    key("pages.backend", Kind::Choice(PAGE_STORES), Default::Text("embedded"), "embedded: in the data directory; objects: in an object store or a shared directory, for the nodes of a cluster."),
+    key("pages.url", Kind::Text, Default::Text(""), "file:///DIR or s3://BUCKET/PREFIX; needed for objects."),
+    key("pages.endpoint", Kind::OptionalUrl, Default::Text(""), "Address of an S3-compatible server; empty: Amazon's."),
+    key("pages.region", Kind::Text, Default::Text("us-east-1"), "Region of the bucket."),
+    key("pages.access_key", Kind::Secret, Default::Text(""), "Access key id for the bucket."),
+    key("pages.secret_key", Kind::Secret, Default::Text(""), "Secret access key for the bucket."),
     key("pages.segment_bytes", Kind::Int(1_048_576, 16 * GIB), Default::Int(256 * 1_048_576), "Bytes of a WARC segment file."),
     key("pages.min_free_bytes", Kind::Int(0, 1 << 50), Default::Int(512 * 1_048_576), "Nothing is written when less is free on the disk."),
 
@@ -178,6 +217,25 @@ pub(crate) const KEYS: &[Key] = &[
     key("embedder.model", Kind::Text, Default::Text(""), "Model name sent to the embeddings API."),
     key("embedder.dimension", Kind::Int(0, 65_536), Default::Int(0), "Components of a vector; needed for openai."),
     key("embedder.api_key", Kind::Secret, Default::Text(""), "Bearer token for the embeddings API."),
+
+    key("cluster.id", Kind::Name, Default::Text("argiope"), "Name of the cluster; nodes of another one are refused."),
+    key("cluster.listen", Kind::Address, Default::Text("127.0.0.1:7710"), "Where this node's link listens; anything but loopback needs certificates and a cookie."),
+    key("cluster.advertise", Kind::Address, Default::Text(""), "How other nodes reach the link; empty: as it listens."),
+    key("cluster.seeds", Kind::Addresses, Default::Nothing, "Links of control nodes, dialled first."),
+    key("cluster.cookie", Kind::Secret, Default::Text(""), "Shared secret of the nodes, at least 32 bytes."),
+    key("cluster.ca_file", Kind::Text, Default::Text(""), "PEM file of the authority that signs the nodes' certificates (argiope ca init)."),
+    key("cluster.cert_file", Kind::Text, Default::Text(""), "PEM file of this node's certificate (argiope ca issue)."),
+    key("cluster.key_file", Kind::Text, Default::Text(""), "PEM file of this node's private key."),
+
+    key("http.listen", Kind::Address, Default::Text("127.0.0.1:7700"), "Where a control node answers the HTTP interface; anything but loopback needs TLS and a key. Empty: nowhere."),
+    key("http.keys", Kind::Secrets, Default::Nothing, "Bearer keys of the HTTP interface; none: no key is asked for."),
+    key("http.tls_cert_file", Kind::Text, Default::Text(""), "PEM file of the certificate of the HTTP interface."),
+    key("http.tls_key_file", Kind::Text, Default::Text(""), "PEM file of its private key."),
+    key("http.metrics_listen", Kind::Address, Default::Text("127.0.0.1:7720"), "Where every node answers /healthz, /readyz and /metrics. Empty: nowhere."),
+
+    key("client.endpoint", Kind::OptionalUrl, Default::Text(""), "HTTP interface of a cluster that commands talk to instead of a data directory, e.g. http://127.0.0.1:7700."),
+    key("client.key", Kind::Secret, Default::Text(""), "Bearer key for it."),
+    key("client.ca_file", Kind::Text, Default::Text(""), "PEM file of the authority that signed its certificate; empty: the public ones."),
 
     key("log.level", Kind::Choice(LEVELS), Default::Text("warn"), "Least severity that is logged."),
     key("log.format", Kind::Choice(FORMATS), Default::Text("auto"), "pretty, json, or auto: pretty on a terminal."),

@@ -3,7 +3,7 @@
 use super::resolve::Effectives;
 use super::secret::Secret;
 use argiope_protocol::job::Retain;
-use argiope_protocol::{Limits, NodeName, Politeness, ProcessMode, Scope, TenantId};
+use argiope_protocol::{Limits, NodeName, Politeness, ProcessMode, Role, Scope, TenantId};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// This node's name.
     pub(crate) name: NodeName,
+    /// What it does in a cluster; never empty.
+    pub(crate) roles: Vec<Role>,
     /// Owner of the jobs made here.
     pub(crate) tenant: TenantId,
     /// How long work in flight may take after Ctrl-C.
@@ -35,6 +37,12 @@ pub(crate) struct Config {
     pub(crate) vectors: Vectors,
     /// Where vectors come from.
     pub(crate) embedder: Embedder,
+    /// The other nodes.
+    pub(crate) cluster: Cluster,
+    /// The HTTP interface.
+    pub(crate) http: Http,
+    /// The HTTP interface that commands use instead of a data directory.
+    pub(crate) client: Option<Client>,
     /// Least severity that is logged.
     pub(crate) log_level: String,
     /// `pretty`, `json` or `auto`.
@@ -94,21 +102,67 @@ pub(crate) struct Egress {
 }
 
 /// Section `[frontier]`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Frontier {
+    /// Where it is.
+    pub(crate) backend: FrontierBackend,
+    /// After which the shards of a node that is cut off go to others.
+    pub(crate) claim_ttl: Duration,
     /// After which an unsettled lease is given out again.
     pub(crate) visibility: Duration,
     /// In which a granted start must begin.
     pub(crate) start_window: Duration,
 }
 
+/// Where the frontier is.
+#[derive(Debug, Clone)]
+pub(crate) enum FrontierBackend {
+    /// In the data directory.
+    Embedded,
+    /// On a Redis server or cluster.
+    Redis {
+        /// The server, or some of a cluster, without user and password.
+        urls: Vec<url::Url>,
+        /// User name there.
+        user: Option<String>,
+        /// Password there.
+        password: Option<Secret>,
+        /// How keys begin.
+        prefix: String,
+        /// Whether a server is refused that may lose what it acknowledged.
+        is_strict: bool,
+    },
+}
+
 /// Section `[pages]`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pages {
+    /// Where they are.
+    pub(crate) backend: PagesBackend,
     /// Bytes of a segment file.
     pub(crate) segment_bytes: u64,
     /// Below this much free space nothing is written.
     pub(crate) min_free_bytes: u64,
+}
+
+/// Where pages are kept.
+#[derive(Debug, Clone)]
+pub(crate) enum PagesBackend {
+    /// In the data directory.
+    Embedded,
+    /// In an object store, or in a directory that nodes share.
+    Objects {
+        /// `file:///DIR` or `s3://BUCKET/PREFIX`.
+        url: url::Url,
+        /// An S3-compatible server's address.
+        endpoint: Option<url::Url>,
+        /// The bucket's region.
+        region: String,
+        /// Access key id.
+        access_key: Option<Secret>,
+        /// Secret access key.
+        secret_key: Option<Secret>,
+    },
 }
 
 /// Section `[vectors]`.
@@ -150,4 +204,56 @@ pub(crate) enum Embedder {
         /// Bearer token.
         api_key: Option<Secret>,
     },
+}
+
+/// Section `[cluster]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    /// Its name.
+    pub(crate) id: String,
+    /// Where the link listens.
+    pub(crate) listen: String,
+    /// How other nodes reach it; as it listens when nothing is set.
+    pub(crate) advertise: Option<String>,
+    /// Links of control nodes, dialled first.
+    pub(crate) seeds: Vec<String>,
+    /// Shared secret of the nodes.
+    pub(crate) cookie: Option<Secret>,
+    /// Certificates; `None` on loopback only.
+    pub(crate) tls: Option<LinkTls>,
+}
+
+/// The files of a node's link.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkTls {
+    /// The authority that signs the nodes' certificates.
+    pub(crate) ca_file: PathBuf,
+    /// This node's certificate.
+    pub(crate) cert_file: PathBuf,
+    /// Its private key.
+    pub(crate) key_file: PathBuf,
+}
+
+/// Section `[http]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    /// Where a control node answers.
+    pub(crate) listen: Option<String>,
+    /// Bearer keys; none: no key is asked for.
+    pub(crate) keys: Vec<Secret>,
+    /// Certificate and private key.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    /// Where every node answers `/healthz`, `/readyz` and `/metrics`.
+    pub(crate) metrics_listen: Option<String>,
+}
+
+/// Section `[client]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    /// Base URL of the HTTP interface.
+    pub(crate) endpoint: url::Url,
+    /// Bearer key for it.
+    pub(crate) key: Option<Secret>,
+    /// The authority that signed its certificate; `None`: the public ones.
+    pub(crate) ca_file: Option<PathBuf>,
 }

@@ -77,7 +77,7 @@ fn all_mistakes_are_reported_at_once_with_line_value_and_range() {
         &[("ARGIOPE_CRAWL_DEPTH", "deep")],
         &[
             "c.toml:2: crawl.dely_secs: unknown key; did you mean `crawl.delay_secs`?",
-            "c.toml:5: [egres]: unknown section; there are node, crawl, egress, frontier, pages, vectors, embedder, log, metrics",
+            "c.toml:5: [egres]: unknown section; there are node, crawl, egress, frontier, pages, vectors, embedder, cluster, http, client, log, metrics",
             "c.toml:3: crawl.limit = 0: must be a whole number from 1 to 1000000000",
             "environment ARGIOPE_CRAWL_DEPTH: crawl.depth = \"deep\": must be a whole number from 0 to 1000",
             "c.toml:4: crawl.scope = \"planet\": must be one of directory, host, domain, any",
@@ -109,6 +109,39 @@ fn a_vector_server_needs_an_address_and_its_key_is_never_shown() {
     let Vectors::Qdrant { url, api_key, prefix, timeout } = config.vectors else { panic!("{:?}", config.vectors) };
     assert_eq!((url.as_str(), prefix.as_str(), timeout), ("http://q:6334/", "argiope", Duration::from_secs(2)));
     assert_eq!(api_key.map(|key| key.to_string()), Some("***".to_owned()));
+}
+
+#[test]
+fn what_nodes_share_must_fit_together() {
+    check(
+        "[frontier]\nbackend = \"redis\"\n[pages]\nbackend = \"objects\"\nurl = \"ftp://a/\"\n[cluster]\nlisten = \"0.0.0.0:1\"\n\
+         key_file = \"k\"\n[http]\nlisten = \"[::]:80\"\ntls_key_file = \"k\"\n",
+        &[],
+        &[
+            "default: frontier.redis_urls = []: needed when frontier.backend is \"redis\": the address of the server",
+            "c.toml:5: pages.url = \"ftp://a/\": needed when pages.backend is \"objects\": file:///DIR or s3://BUCKET/PREFIX",
+            "default: cluster.ca_file = \"\": ca_file, cert_file and key_file go together: set all or none",
+            "c.toml:7: cluster.listen = \"0.0.0.0:1\": anything but loopback needs cluster.ca_file, cert_file, key_file and cluster.cookie",
+            "default: http.tls_cert_file = \"\": tls_cert_file and tls_key_file go together: set both or none",
+            "c.toml:10: http.listen = \"[::]:80\": anything but loopback needs http.tls_cert_file, http.tls_key_file and http.keys",
+        ],
+    );
+    check(
+        "[node]\nroles = [\"boss\"]\n[frontier]\nredis_urls = [\"redis://me:pw@h:1\"]\n[cluster]\nlisten = \"here\"\n",
+        &[],
+        &[
+            "c.toml:2: node.roles = [\"boss\"]: must be a list of control, frontier, fetch, render, embed",
+            "c.toml:4: frontier.redis_urls = \"***\": must be a list of redis://HOST:PORT (user and password have keys of their own)",
+            "c.toml:6: cluster.listen = \"here\": must be HOST:PORT, or \"\"",
+        ],
+    );
+    let file =
+        "[node]\nroles = [\"fetch\"]\n[frontier]\nbackend = \"redis\"\nredis_urls = [\"redis://127.0.0.1:6379\"]\n";
+    let config = try_build(inputs(file, &[("ARGIOPE_HTTP_KEYS", "env:A, file:/b")])).unwrap();
+    assert_eq!(config.roles, [argiope_protocol::Role::Fetch]);
+    assert_eq!(config.http.keys.len(), 2);
+    assert!(config.client.is_none() && config.cluster.tls.is_none());
+    assert!(matches!(config.frontier.backend, super::FrontierBackend::Redis { urls, .. } if urls.len() == 1));
 }
 
 #[test]
