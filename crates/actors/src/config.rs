@@ -3,10 +3,11 @@
 use crate::embedder::Embedder;
 use crate::metrics::Metrics;
 use argiope_egress::EgressConfig;
-use argiope_protocol::NodeName;
+use argiope_protocol::{NodeName, Role};
 use argiope_store::{FrontierStore, PageStore, VectorStore};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The three open stores.
 #[derive(Clone)]
@@ -54,6 +55,29 @@ pub struct EngineConfig {
     pub max_write_bytes: u64,
     /// A stage with work that finishes none for this long is started again.
     pub stuck_after: Duration,
+    /// The cluster that this node belongs to; `None`: it is alone and owns everything.
+    pub cluster: Option<ClusterConfig>,
+}
+
+/// What a node needs to know of its cluster.
+#[derive(Clone)]
+pub struct ClusterConfig {
+    /// Grows when the frontier's store restarted or failed over.
+    pub changes: watch::Receiver<u64>,
+    /// What this node does.
+    pub roles: Vec<Role>,
+    /// How often jobs and their ledgers are read: each look costs a call for every shard of a job.
+    pub look_every: Duration,
+    /// How often the owner of a shard reads its hosts again, for leases that came back without a word.
+    pub reload_every: Duration,
+}
+
+impl ClusterConfig {
+    /// Defaults for a node with these roles.
+    #[must_use]
+    pub fn new(changes: watch::Receiver<u64>, roles: Vec<Role>) -> Self {
+        Self { changes, roles, look_every: Duration::from_secs(1), reload_every: Duration::from_secs(10) }
+    }
 }
 
 impl EngineConfig {
@@ -78,6 +102,7 @@ impl EngineConfig {
             max_parse_bytes: 16 * 1024 * 1024,
             max_write_bytes: 16 * 1024 * 1024,
             stuck_after: Duration::from_mins(3),
+            cluster: None,
         }
     }
 }

@@ -39,6 +39,11 @@ impl LeaseGuard {
         self.frontier.settle(&self.lease, fate).await;
     }
 
+    /// Somebody else has the lease now.
+    pub(crate) fn hand_over(mut self) {
+        self.is_open = false;
+    }
+
     /// Gives the lease back unused.
     pub async fn defer(mut self, not_before: argiope_protocol::Timestamp) {
         self.is_open = false;

@@ -103,6 +103,8 @@ pub struct Metrics {
     leases_lost: Family<LossLabel, Counter>,
     stored_bytes: Counter,
     store: Family<StoreLabel, Histogram, fn() -> Histogram>,
+    shards_owned: Gauge,
+    shards_lost: Counter,
 }
 
 impl Default for Metrics {
@@ -128,6 +130,8 @@ impl Default for Metrics {
             queued: Family::default(),
             leases_lost,
             stored_bytes: Counter::default(),
+            shards_owned: Gauge::default(),
+            shards_lost: Counter::default(),
             store: Family::new_with_constructor(store_seconds),
         }
     }
@@ -192,6 +196,12 @@ impl Metrics {
             "stored_bytes",
             "Bytes of bodies and Markdown handed to the page store, before compression and deduplication",
             self.stored_bytes.clone(),
+        );
+        registry.register("shards_owned", "Shards whose claim this node holds", self.shards_owned.clone());
+        registry.register(
+            "shards_lost",
+            "Shards that went to another node without having been handed over",
+            self.shards_lost.clone(),
         );
         registry.register("store_seconds", "Time that calls of a store took, failed ones included", self.store.clone());
     }
@@ -265,6 +275,16 @@ impl Metrics {
     /// A fate came for a lease that was not its holder's any more.
     pub(crate) fn lease_lost(&self, loss: LeaseLoss) {
         self.leases_lost.get_or_create(&loss.label()).inc();
+    }
+
+    /// So many shards are this node's.
+    pub(crate) fn shards_owned(&self, n_shards: usize) {
+        self.shards_owned.set(i64::try_from(n_shards).unwrap_or(i64::MAX));
+    }
+
+    /// A shard went to another node without having been handed over.
+    pub(crate) fn shard_lost(&self) {
+        self.shards_lost.inc();
     }
 
     /// A page was handed to the page store.

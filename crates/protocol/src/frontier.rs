@@ -1,9 +1,11 @@
 //! What is said about the frontier: offers, claims, leases.
 
+use crate::fate::RejectReason;
 use crate::ids::{Epoch, JobId, NodeName, PageKey, ShardId, TenantId};
 use crate::time::Timestamp;
 use crate::url::{CanonicalUrl, Host};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a URL is expected to hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -117,4 +119,61 @@ pub struct Lease {
     pub attempt: u8,
     /// When the frontier takes the URL back.
     pub deadline: Timestamp,
+}
+
+/// Rejected URLs kept per job and reason as samples.
+pub const MAX_REJECT_SAMPLES: usize = 20;
+
+/// Links that a page filter refused before they were offered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectTally {
+    /// How many, by reason.
+    pub counts: BTreeMap<RejectReason, u64>,
+    /// Some of them, at most [`MAX_REJECT_SAMPLES`] a reason.
+    pub samples: BTreeMap<RejectReason, Vec<String>>,
+}
+
+impl RejectTally {
+    /// Counts one link and keeps it as a sample while there is room.
+    pub fn add(&mut self, reason: RejectReason, url: &str) {
+        *self.counts.entry(reason).or_default() += 1;
+        let samples = self.samples.entry(reason).or_default();
+        if samples.len() < MAX_REJECT_SAMPLES {
+            samples.push(url.chars().take(500).collect());
+        }
+    }
+}
+
+/// What became of an offer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdmitReport {
+    /// Newly queued URLs by host.
+    pub queued: BTreeMap<Host, u32>,
+    /// URLs that the job already had.
+    pub n_seen: u32,
+    /// URLs refused because the page limit is reached.
+    pub n_over_budget: u32,
+}
+
+/// The right to send one request to a host that is no URL of a job: robots.txt, or a start that was missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartAnswer {
+    /// Start within the window; the gate was moved.
+    Granted,
+    /// Not before then.
+    NotBefore(Timestamp),
+}
+
+/// What `settle` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SettleAnswer {
+    /// The URL reached its end.
+    Ended,
+    /// The URL waits for another attempt.
+    Requeued {
+        /// Not before then.
+        not_before: Timestamp,
+    },
+    /// The token is not the URL's lease any more; nothing changed.
+    Stale,
 }

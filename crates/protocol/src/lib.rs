@@ -3,7 +3,7 @@
 //! Values only: no I/O, no clock, no randomness. Modules follow a URL's way through the crawl: it is named
 //! ([`ids`], [`url`]), belongs to a job ([`job`]), waits in a frontier ([`frontier`]), is fetched, becomes a
 //! page with chunks ([`page`]), and ends in a fate ([`fate`]) that moves the job's ledger ([`counters`]). [`cluster`] is
-//! what nodes say of each other.
+//! what nodes say of each other, [`messages`] what they ask each other.
 
 pub mod cluster;
 pub mod counters;
@@ -13,6 +13,7 @@ pub mod fate;
 pub mod frontier;
 pub mod ids;
 pub mod job;
+pub mod messages;
 pub mod page;
 pub mod passage;
 pub mod sabotage;

@@ -6,6 +6,7 @@
 //! Losing any suffix of the history is healed by fetching the URLs of that suffix again.
 
 use crate::Result;
+pub use argiope_protocol::frontier::{AdmitReport, MAX_REJECT_SAMPLES, RejectTally, SettleAnswer, StartAnswer};
 use argiope_protocol::{
     Candidate, Claim, Epoch, Fate, Host, JobCounters, JobId, JobSpec, JobState, Lease, LeaseToken, NodeName, Origin,
     PageKey, RejectReason, ShardId, TenantId, Timestamp,
@@ -14,9 +15,6 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Rejected URLs kept per job and reason as samples.
-pub const MAX_REJECT_SAMPLES: usize = 20;
 
 /// A job as the frontier keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,35 +39,15 @@ pub struct JobRecord {
     pub anchors: Vec<argiope_protocol::CanonicalUrl>,
 }
 
-/// Links that a page filter refused before they were offered.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RejectTally {
-    /// How many, by reason.
-    pub counts: BTreeMap<RejectReason, u64>,
-    /// Some of them, at most [`MAX_REJECT_SAMPLES`] a reason.
-    pub samples: BTreeMap<RejectReason, Vec<String>>,
-}
-
-impl RejectTally {
-    /// Counts one link and keeps it as a sample while there is room.
-    pub fn add(&mut self, reason: RejectReason, url: &str) {
-        *self.counts.entry(reason).or_default() += 1;
-        let samples = self.samples.entry(reason).or_default();
-        if samples.len() < MAX_REJECT_SAMPLES {
-            samples.push(url.chars().take(500).collect());
-        }
-    }
-}
-
-/// What became of an offer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AdmitReport {
-    /// Newly queued URLs by host.
-    pub queued: BTreeMap<Host, u32>,
-    /// URLs that the job already had.
-    pub n_seen: u32,
-    /// URLs refused because the page limit is reached.
-    pub n_over_budget: u32,
+/// A job that goes on, without its ledger: what each node looks at again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunningJob {
+    /// Its id.
+    pub id: JobId,
+    /// Another one after each change of what was asked for.
+    pub version: u64,
+    /// How many anchors its scope has beside its seeds.
+    pub n_anchors: u64,
 }
 
 /// A request for the next URLs of a host.
@@ -100,29 +78,6 @@ pub enum LeaseAnswer {
     Busy,
     /// Nothing of a running job is queued for it now.
     Empty,
-}
-
-/// The right to send one request to a host that is no URL of a job: robots.txt, or a start that was missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartAnswer {
-    /// Start within the window; the gate was moved.
-    Granted,
-    /// Not before then.
-    NotBefore(Timestamp),
-}
-
-/// What `settle` did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SettleAnswer {
-    /// The URL reached its end.
-    Ended,
-    /// The URL waits for another attempt.
-    Requeued {
-        /// Not before then.
-        not_before: Timestamp,
-    },
-    /// The token is not the URL's lease any more; nothing changed.
-    Stale,
 }
 
 /// A host as its owner needs it at start and for scheduling.
@@ -241,6 +196,9 @@ pub trait FrontierStore: Send + Sync + 'static {
     /// Gives a claim up; its leases stay until they expire.
     async fn release(&self, claim: &Claim) -> Result<()>;
 
+    /// Who holds the shard now; nobody when the claim was given up or has expired.
+    async fn owner(&self, shard: ShardId, now: Timestamp) -> Result<Option<Claim>>;
+
     /// Makes a job in state `Running`. Idempotent: the id of an existing job changes nothing and answers `false`.
     async fn create_job(&self, id: JobId, spec: &JobSpec, now: Timestamp) -> Result<bool>;
     /// Replaces limits, manners, retention and use of sitemaps of an unfinished job (its identity stays); a job in a
@@ -250,6 +208,8 @@ pub trait FrontierStore: Send + Sync + 'static {
     async fn job(&self, id: JobId) -> Result<JobRecord>;
     /// All jobs, oldest first.
     async fn jobs(&self) -> Result<Vec<JobRecord>>;
+    /// The jobs in state `Running`, cheaply.
+    async fn running_jobs(&self) -> Result<Vec<RunningJob>>;
     /// Moves a job: pause, resume, finish, cancel. `Cancelled` ends everything queued as `Skipped(Cancelled)`
     /// in the same step; leases out are settled by their holders, and what they give back ends as
     /// `Skipped(Cancelled)` too. `Finished` changes nothing while something is queued or leased. Final states are

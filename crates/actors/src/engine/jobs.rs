@@ -1,16 +1,16 @@
 //! Takes jobs and lets them go on.
 
 use super::{Engine, EngineError, How, Submitted};
-use crate::job::{JobActor, JobArguments, JobRuntime};
-use crate::supervisor::{Child, Starter};
+use crate::job::JobRuntime;
 use crate::support::now;
-use argiope_protocol::{Candidate, JobId, JobSpec, JobState, PageKey};
-use argiope_store::frontier::{JobRecord, RejectTally};
-use ractor::Actor;
-use std::sync::Arc;
+use argiope_protocol::{JobId, JobSpec, JobState, PageKey};
+use argiope_store::frontier::JobRecord;
+use std::time::Duration;
 
 /// Known pages offered at once for a recrawl.
 const KNOWN_BATCH: usize = 500;
+/// Between the look at a start window and the request's head lies less.
+const STARTED_REST: Duration = Duration::from_millis(20);
 
 impl Engine {
     /// Takes a job. The same crawl (`JobSpec::identity`) goes on when it is unfinished, and is crawled again
@@ -20,8 +20,15 @@ impl Engine {
     /// When a pattern is not valid or the frontier does not answer.
     pub async fn submit(&self, spec: JobSpec) -> Result<Submitted, EngineError> {
         let identity = spec.identity();
-        let earlier: Vec<JobRecord> =
-            self.stores.frontier.jobs().await?.into_iter().filter(|job| job.spec.identity() == identity).collect();
+        let earlier: Vec<JobRecord> = self
+            .context
+            .stores
+            .frontier
+            .jobs()
+            .await?
+            .into_iter()
+            .filter(|job| job.spec.identity() == identity)
+            .collect();
         let unfinished = earlier.iter().rev().find(|job| matches!(job.state, JobState::Running | JobState::Paused));
         let (id, how) = match unfinished {
             Some(job) => (job.id, How::Resumed),
@@ -29,20 +36,18 @@ impl Engine {
             None => (JobId::from_uuid(uuid::Uuid::now_v7()), How::Recrawl),
         };
         if how == How::Resumed {
-            self.stores.frontier.update_job(id, &spec).await?;
+            self.context.stores.frontier.update_job(id, &spec).await?;
         } else {
             JobRuntime::try_new(id, spec.clone(), Vec::new(), now()).map_err(EngineError::Patterns)?;
-            self.stores.frontier.create_job(id, &spec, now()).await?;
+            self.context.stores.frontier.create_job(id, &spec, now()).await?;
         }
-        let record = self.stores.frontier.set_job_state(id, JobState::Running, now()).await?;
-        let is_watched = self.register(&record).await?;
-        self.offer_seeds(id, &spec).await?;
+        let record = self.context.stores.frontier.set_job_state(id, JobState::Running, now()).await?;
+        self.context.register(&record).await?;
+        self.context.offer_seeds(id, &spec).await?;
         if how == How::Recrawl {
             self.offer_known(id, &spec, identity).await?;
         }
-        if !is_watched {
-            self.watch(id).await?;
-        }
+        self.context.watch(id).await?;
         Ok(Submitted { job: id, how })
     }
 
@@ -51,12 +56,10 @@ impl Engine {
     /// # Errors
     /// When there is no such job or the frontier does not answer.
     pub async fn resume(&self, id: JobId) -> Result<JobRecord, EngineError> {
-        let record = self.stores.frontier.set_job_state(id, JobState::Running, now()).await?;
-        let is_watched = self.register(&record).await?;
-        self.offer_seeds(id, &record.spec).await?;
-        if !is_watched {
-            self.watch(id).await?;
-        }
+        let record = self.context.stores.frontier.set_job_state(id, JobState::Running, now()).await?;
+        self.context.register(&record).await?;
+        self.context.offer_seeds(id, &record.spec).await?;
+        self.context.watch(id).await?;
         Ok(record)
     }
 
@@ -65,8 +68,8 @@ impl Engine {
     /// # Errors
     /// When the frontier does not answer.
     pub async fn is_working(&self) -> Result<bool, EngineError> {
-        for id in self.jobs.ids() {
-            let job = self.stores.frontier.job(id).await?;
+        for id in self.context.jobs.ids() {
+            let job = self.context.stores.frontier.job(id).await?;
             if job.state == JobState::Running || job.counters.leased > 0 {
                 return Ok(true);
             }
@@ -74,55 +77,48 @@ impl Engine {
         Ok(false)
     }
 
-    /// Makes a running job known to the stages. Answers whether it was known already.
-    pub(super) async fn register(&self, record: &JobRecord) -> Result<bool, EngineError> {
-        let is_known = self.jobs.get(record.id).is_some();
-        let runtime = JobRuntime::try_new(record.id, record.spec.clone(), record.anchors.clone(), record.created_at)
-            .map_err(EngineError::Patterns)?;
-        let is_first = self.stores.pages.scan(&record.spec.tenant, None, 1).await?.is_empty();
-        self.jobs.insert(Arc::new(if is_first { runtime.without_known_pages() } else { runtime }));
-        Ok(is_known)
+    /// Pauses, resumes, ends or cancels a job. When it returns nothing of a job that does not run starts any more, on any
+    /// node.
+    ///
+    /// # Errors
+    /// When there is no such job or the frontier does not answer.
+    pub async fn move_job(&self, id: JobId, state: JobState) -> Result<JobRecord, EngineError> {
+        if state == JobState::Running {
+            return self.resume(id).await;
+        }
+        let record = self.context.stores.frontier.set_job_state(id, state, now()).await?;
+        self.context.jobs.stop(id);
+        if let Some(peers) = self.frontier.peers() {
+            peers.job_moved(id).await;
+        }
+        // A request whose window was found open just before has written its head by then.
+        tokio::time::sleep(STARTED_REST).await;
+        Ok(record)
     }
 
-    /// Watches a job's ledger until it ends.
-    pub(super) async fn watch(&self, id: JobId) -> Result<(), EngineError> {
-        let (store, jobs, events) = (Arc::clone(&self.stores.frontier), self.jobs.clone(), self.events.clone());
-        let starter: Starter = Box::new(move |supervisor| {
-            let arguments = JobArguments { id, store: Arc::clone(&store), jobs: jobs.clone(), events: events.clone() };
-            Box::pin(async move {
-                let (actor, _) = Actor::spawn_linked(None, JobActor, arguments, supervisor).await?;
-                Ok(actor.get_cell())
-            })
-        });
-        self.start_child(Child { name: "job", starter, watched: None, may_end: true }).await
-    }
-
-    /// Seeds are offered at every start: a kill between the job's making and its first offer must not lose them.
-    pub(super) async fn offer_seeds(&self, job: JobId, spec: &JobSpec) -> Result<(), EngineError> {
-        self.offer(job, spec.seeds.iter().cloned().map(Candidate::seed).collect()).await?;
-        spec.seeds.iter().for_each(|seed| self.frontier.ready(&seed.host()));
-        Ok(())
-    }
-
-    async fn offer(&self, job: JobId, candidates: Vec<Candidate>) -> Result<(), EngineError> {
-        let Some(first) = candidates.first() else { return Ok(()) };
-        let host = first.url.host();
-        self.frontier.admit(job, &host, candidates, RejectTally::default()).await?;
+    /// Another node changed the state of a job: unless it runs, nothing of it starts here any more.
+    ///
+    /// # Errors
+    /// When the frontier does not answer.
+    pub async fn job_moved(&self, id: JobId) -> Result<(), EngineError> {
+        if self.context.stores.frontier.job(id).await?.state != JobState::Running {
+            self.context.jobs.stop(id);
+        }
         Ok(())
     }
 
     /// Pages that earlier crawls of the same job stored are checked again, also when nothing links to them now.
     async fn offer_known(&self, id: JobId, spec: &JobSpec, identity: [u8; 16]) -> Result<(), EngineError> {
-        let Some(job) = self.jobs.get(id) else { return Ok(()) };
+        let Some(job) = self.context.jobs.get(id) else { return Ok(()) };
         let filter = job.filter();
         let mut after: Option<PageKey> = None;
         loop {
-            let batch = self.stores.frontier.known_pages(&spec.tenant, identity, after, KNOWN_BATCH).await?;
+            let batch = self.context.stores.frontier.known_pages(&spec.tenant, identity, after, KNOWN_BATCH).await?;
             let Some((last, _)) = batch.last() else { return Ok(()) };
             after = Some(*last);
             let known = batch.into_iter().map(|(_, candidate)| candidate);
-            self.offer(id, known.filter(|known| filter.check(&known.url, known.depth, known.source).is_ok()).collect())
-                .await?;
+            let allowed = known.filter(|known| filter.check(&known.url, known.depth, known.source).is_ok());
+            self.context.offer(id, allowed.collect()).await?;
         }
     }
 }

@@ -1,21 +1,21 @@
 //! The handle that a program holds: starts the stages on open stores, takes jobs, drains.
 
+mod cluster;
 mod jobs;
 mod start;
 
-use crate::config::Stores;
 use crate::event::Event;
-use crate::frontier::Frontier;
-use crate::job::Jobs;
-use crate::supervisor::SupervisorMessage;
+use crate::frontier::ownership::OwnershipMessage;
+use crate::frontier::{Frontier, Orders};
+use crate::job::{JobContext, JobError};
 use crate::support::Edge;
 use argiope_content::filter::InvalidPattern;
 use argiope_egress::{BuildError, EgressCounters};
 use argiope_protocol::JobId;
 use argiope_store::frontier::JobRecord;
 use ractor::ActorRef;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
@@ -39,6 +39,16 @@ pub enum EngineError {
         /// What it said.
         why: String,
     },
+}
+
+impl From<JobError> for EngineError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Patterns(patterns) => Self::Patterns(patterns),
+            JobError::Store(error) => Self::Store(error),
+            JobError::Watch(why) => Self::Stage { stage: "job", why },
+        }
+    }
 }
 
 /// How a submitted job relates to earlier ones.
@@ -68,13 +78,15 @@ pub struct DrainReport {
     pub n_left: u32,
 }
 
+/// The actor that claims shards, which may be a new one after a restart.
+type OwnershipRoute = Arc<RwLock<Option<ActorRef<OwnershipMessage>>>>;
+
 /// The running crawl of this node.
 pub struct Engine {
     frontier: Frontier,
-    stores: Stores,
-    jobs: Jobs,
-    supervisor: ActorRef<SupervisorMessage>,
-    events: broadcast::Sender<Event>,
+    context: JobContext,
+    ownership: OwnershipRoute,
+    orders: Orders,
     draining: Arc<AtomicBool>,
     edges: Vec<Edge>,
     counters: Arc<EgressCounters>,
@@ -84,7 +96,7 @@ impl Engine {
     /// What the engine tells from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        self.context.events.subscribe()
     }
 
     /// A job's record.
@@ -92,7 +104,7 @@ impl Engine {
     /// # Errors
     /// When there is no such job or the frontier does not answer.
     pub async fn job(&self, id: JobId) -> Result<JobRecord, EngineError> {
-        Ok(self.stores.frontier.job(id).await?)
+        Ok(self.context.stores.frontier.job(id).await?)
     }
 
     /// What the egress client counted.
@@ -117,7 +129,7 @@ impl Engine {
         loop {
             let n_left = self.edges.iter().map(|edge| edge.in_flight().items).sum();
             if n_left == 0 || Instant::now() >= until {
-                self.supervisor.stop(Some("drained".to_owned()));
+                self.context.supervisor.stop(Some("drained".to_owned()));
                 return DrainReport { n_left };
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,25 +1,28 @@
 //! Starts the stages, bottom up, and the 256 shards.
 
+use super::cluster::send;
 use super::{Engine, EngineError};
-use crate::config::{EngineConfig, Stores};
+use crate::config::{ClusterConfig, EngineConfig, Stores};
 use crate::embedder::EmbedStage;
 use crate::fetcher::{BYTES_A_STEP, Fetcher};
 use crate::flow::{EmbedTask, FetchTask, ParseTask, WriteTask};
-use crate::frontier::{Frontier, RobotsCache, ShardActor, ShardArguments, TurnContext};
-use crate::job::Jobs;
+use crate::frontier::ownership::{Ownership, OwnershipArguments, OwnershipMessage, ShardContext, start_shard};
+use crate::frontier::{Frontier, Orders, RobotsCache, TurnContext};
+use crate::job::{JobContext, JobKeeper, Jobs, KeeperArguments};
 use crate::parser::Parser;
 use crate::supervisor::{Child, Starter, Supervisor, SupervisorArguments, SupervisorMessage, Watched};
 use crate::support::stage::{Stage, StageActor};
-use crate::support::{CpuPool, Edge, Route};
+use crate::support::tasks::{self, TaskKind};
+use crate::support::{CpuPool, Edge, Route, now};
 use crate::writer::Writer;
 use argiope_egress::GuardedClient;
 use argiope_protocol::credit::Amount;
-use argiope_protocol::{JobState, ShardId};
+use argiope_protocol::{Epoch, JobState, Role, ShardId};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use ractor::{Actor, call_t};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -27,6 +30,8 @@ use tokio::sync::broadcast;
 const EVENTS_KEPT: usize = 4_096;
 /// Longest a child's start may take.
 const START_DEADLINE_MS: u64 = 30_000;
+/// How often the ledger of a job is read where that is a read of one record.
+const LOOK_EVERY_ALONE: Duration = Duration::from_millis(100);
 /// Pages between parser and writer at once.
 const MAX_PAGES_IN_FLIGHT: u32 = 256;
 
@@ -73,29 +78,90 @@ impl Engine {
             .await
             .map_err(|error| EngineError::Stage { stage: "supervisor", why: error.to_string() })?;
         let routes = Routes::new(&config);
-        let engine = Self {
-            frontier,
-            stores,
+        let look_every = config.cluster.as_ref().map_or(LOOK_EVERY_ALONE, |cluster| cluster.look_every);
+        let context = JobContext {
             jobs: Jobs::default(),
+            stores,
+            frontier: frontier.clone(),
             supervisor,
             events,
+            look_every,
+            is_shared: config.cluster.is_some(),
+        };
+        let orders = Orders {
+            frontier: frontier.clone(),
+            jobs: context.jobs.clone(),
+            fetch: routes.fetch.clone(),
+            window: config.start_window,
+        };
+        let engine = Self {
+            frontier,
+            context,
+            ownership: Arc::default(),
+            orders,
             draining: Arc::default(),
             edges: routes.edges(),
             counters,
         };
         engine.start_stages(&config, &routes, &client).await?;
-        let mut running = engine.stores.frontier.jobs().await?;
+        match config.cluster.clone() {
+            None => engine.start_alone(&config, &routes, client).await?,
+            Some(cluster) => engine.start_in_cluster(&config, cluster, &routes, client).await?,
+        }
+        Ok(engine)
+    }
+
+    /// This node owns everything, and works on the jobs that were left running.
+    async fn start_alone(
+        &self,
+        config: &EngineConfig,
+        routes: &Routes,
+        client: Arc<GuardedClient>,
+    ) -> Result<(), EngineError> {
+        let mut running = self.context.stores.frontier.jobs().await?;
         running.retain(|record| record.state == JobState::Running);
         // Known before the first lease, watched after their seeds are offered again: a job without URLs ends.
         for record in &running {
-            engine.register(record).await?;
+            self.context.register(record).await?;
         }
-        engine.start_shards(&config, &routes, client).await?;
+        let shards = self.shard_context(config, routes, client);
+        self.claim_all(config, &shards).await?;
+        self.start_ownership(config, shards, false).await?;
         for record in &running {
-            engine.offer_seeds(record.id, &record.spec).await?;
-            engine.watch(record.id).await?;
+            self.context.offer_seeds(record.id, &record.spec).await?;
+            self.context.watch(record.id).await?;
         }
-        Ok(engine)
+        Ok(())
+    }
+
+    /// This node owns what it is given, and works on the jobs that others take too.
+    async fn start_in_cluster(
+        &self,
+        config: &EngineConfig,
+        cluster: ClusterConfig,
+        routes: &Routes,
+        client: Arc<GuardedClient>,
+    ) -> Result<(), EngineError> {
+        let shards = self.shard_context(config, routes, client);
+        self.start_ownership(config, shards, true).await?;
+        let watches = cluster.roles.contains(&Role::Control);
+        let arguments = KeeperArguments { context: self.context.clone(), watches };
+        let starter: Starter = Box::new(move |supervisor| {
+            let arguments = arguments.clone();
+            Box::pin(async move {
+                let (actor, _) = Actor::spawn_linked(None, JobKeeper, arguments, supervisor).await?;
+                Ok(actor.get_cell())
+            })
+        });
+        self.start_child(Child { name: "jobs", starter, watched: None, may_end: false }).await?;
+        let (ownership, mut changes) = (Arc::clone(&self.ownership), cluster.changes);
+        changes.mark_unchanged();
+        tasks::spawn(TaskKind::Own, async move {
+            while changes.changed().await.is_ok() {
+                send(&ownership, OwnershipMessage::Void);
+            }
+        });
+        Ok(())
     }
 
     async fn start_stages(
@@ -112,7 +178,7 @@ impl Engine {
             &routes.write,
             config,
             Writer {
-                stores: self.stores.clone(),
+                stores: self.context.stores.clone(),
                 frontier: self.frontier.clone(),
                 metrics: metrics.clone(),
                 is_held: AtomicBool::new(false),
@@ -126,7 +192,7 @@ impl Engine {
             config,
             EmbedStage {
                 embedder: Arc::clone(&config.embedder),
-                vectors: Arc::clone(&self.stores.vectors),
+                vectors: Arc::clone(&self.context.stores.vectors),
                 write: routes.write.clone(),
                 metrics: metrics.clone(),
             },
@@ -154,7 +220,7 @@ impl Engine {
             Fetcher {
                 client: Arc::clone(client),
                 frontier: self.frontier.clone(),
-                stores: self.stores.clone(),
+                stores: self.context.stores.clone(),
                 parse: routes.parse.clone(),
                 write: routes.write.clone(),
                 byte_rate: config
@@ -186,50 +252,66 @@ impl Engine {
         self.start_child(Child { name: S::NAME, starter, watched: Some(watched), may_end: false }).await
     }
 
-    async fn start_shards(
-        &self,
-        config: &EngineConfig,
-        routes: &Routes,
-        client: Arc<GuardedClient>,
-    ) -> Result<(), EngineError> {
-        let context = TurnContext {
+    fn shard_context(&self, config: &EngineConfig, routes: &Routes, client: Arc<GuardedClient>) -> ShardContext {
+        let turns = TurnContext {
             frontier: self.frontier.clone(),
-            jobs: self.jobs.clone(),
+            jobs: self.context.jobs.clone(),
             fetch: routes.fetch.clone(),
             robots: RobotsCache::new(client, &config.robots_token, config.start_window),
             rate: config.max_requests_per_sec.and_then(per_second),
             window: config.start_window,
             visibility: config.visibility,
+            fetches: config.cluster.as_ref().is_none_or(|cluster| cluster.roles.contains(&Role::Fetch)),
             draining: Arc::clone(&self.draining),
             offered: Arc::default(),
         };
-        let n_active = Arc::new(AtomicUsize::new(0));
-        // At once, so that the store makes few commits of them: the supervisor starts one child after the other.
-        let claims = ShardId::all().map(|shard| self.frontier.claim(shard, &config.node, config.claim_ttl));
-        let claims = futures_util::future::try_join_all(claims).await?;
-        let starts = ShardId::all().zip(claims).map(|(shard, claim)| {
-            let (context, n_active, node) = (context.clone(), Arc::clone(&n_active), config.node.clone());
-            let (ttl, max_active) = (config.claim_ttl, config.max_active_domains);
-            let first_claim = Mutex::new(Some(claim));
-            let starter: Starter = Box::new(move |supervisor| {
-                let (context, n_active, node) = (context.clone(), Arc::clone(&n_active), node.clone());
-                let first_claim = first_claim.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let arguments = ShardArguments { shard, node, ttl, first_claim, context, n_active, max_active };
-                Box::pin(async move {
-                    let (actor, _) = Actor::spawn_linked(None, ShardActor, arguments, supervisor).await?;
-                    Ok(actor.get_cell())
-                })
-            });
-            self.start_child(Child { name: "shard", starter, watched: None, may_end: false })
+        let reload_every = config.cluster.as_ref().map(|cluster| cluster.reload_every);
+        ShardContext { turns, n_active: Arc::default(), max_active: config.max_active_domains, reload_every }
+    }
+
+    async fn claim_all(&self, config: &EngineConfig, shards: &ShardContext) -> Result<(), EngineError> {
+        let store = &self.context.stores.frontier;
+        // At once, so that the store makes few commits of them. Each shard has an owner before the first one is crawled.
+        let claim = async |shard: ShardId| {
+            let claim = store.claim(shard, &config.node, config.claim_ttl, Epoch::default(), now()).await?;
+            claim.ok_or(argiope_store::Error::Fenced(shard))
+        };
+        for claim in futures_util::future::try_join_all(ShardId::all().map(claim)).await? {
+            self.frontier.own(claim, None);
+        }
+        let starts = ShardId::all().map(|shard| start_shard(&self.context.supervisor, shard, shards));
+        let started = futures_util::future::try_join_all(starts).await;
+        started.map(drop).map_err(|why| EngineError::Stage { stage: "shard", why })
+    }
+
+    async fn start_ownership(
+        &self,
+        config: &EngineConfig,
+        shards: ShardContext,
+        is_shared: bool,
+    ) -> Result<(), EngineError> {
+        let arguments = OwnershipArguments {
+            node: config.node.clone(),
+            ttl: config.claim_ttl,
+            is_shared,
+            supervisor: self.context.supervisor.clone(),
+            shards,
+        };
+        let route = Arc::clone(&self.ownership);
+        let starter: Starter = Box::new(move |supervisor| {
+            let (arguments, route) = (arguments.clone(), Arc::clone(&route));
+            Box::pin(async move {
+                let (actor, _) = Actor::spawn_linked(None, Ownership, arguments, supervisor).await?;
+                *route.write().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
+                Ok(actor.get_cell())
+            })
         });
-        futures_util::future::try_join_all(starts).await?;
-        self.frontier.reload_all();
-        Ok(())
+        self.start_child(Child { name: "ownership", starter, watched: None, may_end: false }).await
     }
 
     pub(super) async fn start_child(&self, child: Child) -> Result<(), EngineError> {
         let stage = child.name;
-        let outcome = call_t!(self.supervisor, SupervisorMessage::Start, START_DEADLINE_MS, child);
+        let outcome = call_t!(self.context.supervisor, SupervisorMessage::Start, START_DEADLINE_MS, child);
         let started = outcome.map_err(|error| EngineError::Stage { stage, why: error.to_string() })?;
         started.map_err(|why| EngineError::Stage { stage, why })
     }

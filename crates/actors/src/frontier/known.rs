@@ -2,7 +2,8 @@
 //! a page.
 //!
 //! An entry says that the job's URL was admitted, durably, while the claims of now held. When a claim changes, the
-//! store may have lost the end of its history, and with it the admission: then everything is forgotten.
+//! store may have lost the end of its history, and with it the admission: then everything is forgotten, and what was
+//! under way meanwhile is not remembered.
 
 use argiope_protocol::{JobId, PageKey};
 use std::collections::HashSet;
@@ -21,6 +22,7 @@ pub(crate) struct KnownLinks {
 struct Generations {
     newer: HashSet<u128>,
     older: HashSet<u128>,
+    n_forgotten: u64,
 }
 
 impl KnownLinks {
@@ -30,15 +32,23 @@ impl KnownLinks {
         pages.iter().map(|page| generations.has(entry(job, page))).collect()
     }
 
-    /// The job has these pages, durably.
-    pub(super) fn add(&self, job: JobId, pages: impl Iterator<Item = PageKey>) {
+    /// How often everything was forgotten; asked before an admission begins.
+    pub(super) fn n_forgotten(&self) -> u64 {
+        self.lock().n_forgotten
+    }
+
+    /// The job has these pages, durably, by an admission that began when so much had been forgotten.
+    pub(super) fn add(&self, n_forgotten: u64, job: JobId, pages: impl Iterator<Item = PageKey>) {
         let mut generations = self.lock();
-        pages.for_each(|page| generations.add(entry(job, &page)));
+        if generations.n_forgotten == n_forgotten {
+            pages.for_each(|page| generations.add(entry(job, &page)));
+        }
     }
 
     /// A claim changed.
     pub(super) fn forget(&self) {
-        *self.lock() = Generations::default();
+        let mut generations = self.lock();
+        *generations = Generations { n_forgotten: generations.n_forgotten + 1, ..Generations::default() };
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
@@ -86,11 +96,13 @@ mod tests {
     fn a_link_is_known_for_its_job_until_a_claim_changes() {
         let (a, b) = (JobId::from_uuid(Uuid::from_u128(1)), JobId::from_uuid(Uuid::from_u128(2)));
         let known = KnownLinks::default();
-        known.add(a, [page(7)].into_iter());
+        known.add(0, a, [page(7)].into_iter());
         assert_eq!(known.among(a, &[page(7), page(8)]), [true, false]);
         assert_eq!(known.among(b, &[page(7)]), [false]);
         known.forget();
         assert_eq!(known.among(a, &[page(7)]), [false]);
+        known.add(0, a, [page(7)].into_iter());
+        assert_eq!(known.among(a, &[page(7)]), [false], "admitted under the old claim");
     }
 
     #[test]
@@ -98,9 +110,9 @@ mod tests {
         let job = JobId::from_uuid(Uuid::from_u128(1));
         let known = KnownLinks::default();
         let menu = page(1);
-        known.add(job, [menu].into_iter());
+        known.add(0, job, [menu].into_iter());
         for number in 2..(4 * GENERATION as u128) {
-            known.add(job, [page(number << 32)].into_iter());
+            known.add(0, job, [page(number << 32)].into_iter());
             if number % 10_000 == 0 {
                 assert_eq!(known.among(job, &[menu]), [true], "{number}");
             }

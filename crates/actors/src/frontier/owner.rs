@@ -1,28 +1,35 @@
-//! The handle to the frontier: durable first, then the shard's actor is told.
+//! The handle to the frontier: whoever owns the shard makes it durable first, then tells the shard's actor.
+//!
+//! A shard of this node is asked in its store; another one's owner is asked over the link. While a shard changes hands
+//! nobody answers for it: what must not be lost is asked again until somebody does.
 
+use super::holding::{Busy, Holding, Owned};
 use super::known::KnownLinks;
+use super::lent::Lent;
+use super::peers::Peers;
 use super::shard::ShardMessage;
 use super::starts::Starts;
 use crate::event::Event;
 use crate::metrics::{LeaseLoss, Metrics};
 use crate::support::now;
-use argiope_protocol::{
-    Candidate, Claim, Epoch, Fate, Host, JobId, Lease, NodeName, Origin, PageKey, ShardId, Timestamp,
-};
+use argiope_protocol::messages::{ShardCall, ShardReply, batches};
+use argiope_protocol::{Candidate, Claim, Fate, Host, JobId, Lease, Origin, PageKey, ShardId, Timestamp};
 use argiope_store::frontier::{
-    AdmitReport, LeaseAnswer, LeaseRequest, RejectTally, RobotsRecord, SettleAnswer, StartAnswer,
+    AdmitReport, HostSummary, LeaseAnswer, LeaseRequest, RejectTally, RobotsRecord, SettleAnswer, StartAnswer,
 };
 use argiope_store::{Error, FrontierStore, Result};
 use ractor::ActorRef;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
-/// Tries to write a fate before the lease is left to its deadline.
-const SETTLE_TRIES: u32 = 20;
-const SETTLE_PAUSE: Duration = Duration::from_millis(500);
+/// How long this node asks its own store again before a lease is left to its deadline.
+const PATIENCE_ALONE: Duration = Duration::from_secs(10);
+/// How long links are offered again while their shard changes hands or its store is away: longer than any takeover, and
+/// than the outages that a crawl should live through without losing what it fetched.
+const PATIENCE_OF_LINKS: Duration = Duration::from_mins(3);
 
 /// Handle to the frontier. Cheap to clone.
 #[derive(Clone)]
@@ -32,20 +39,15 @@ pub struct Frontier {
 
 struct Inner {
     store: Arc<dyn FrontierStore>,
-    owned: RwLock<BTreeMap<ShardId, Owned>>,
+    holding: Holding,
+    lent: Lent,
+    peers: OnceLock<Arc<dyn Peers>>,
     starts: Mutex<Starts>,
     n_windows: AtomicU64,
     known: KnownLinks,
     metrics: Metrics,
     events: broadcast::Sender<Event>,
     runtime: tokio::runtime::Handle,
-}
-
-/// A shard that this node owns.
-#[derive(Clone)]
-struct Owned {
-    claim: Claim,
-    actor: ActorRef<ShardMessage>,
 }
 
 impl Frontier {
@@ -55,7 +57,9 @@ impl Frontier {
         let runtime = tokio::runtime::Handle::current();
         let inner = Inner {
             store,
-            owned: RwLock::default(),
+            holding: Holding::default(),
+            lent: Lent::default(),
+            peers: OnceLock::new(),
             known: KnownLinks::default(),
             starts: Mutex::default(),
             n_windows: AtomicU64::new(0),
@@ -64,6 +68,17 @@ impl Frontier {
             runtime,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The other nodes; without them this node owns everything. Set once.
+    pub(crate) fn join(&self, peers: Arc<dyn Peers>) {
+        if self.inner.peers.set(peers).is_err() {
+            tracing::error!("a node joined its cluster twice");
+        }
+    }
+
+    pub(crate) fn peers(&self) -> Option<&Arc<dyn Peers>> {
+        self.inner.peers.get()
     }
 
     /// The runtime, for drops outside of it.
@@ -80,29 +95,48 @@ impl Frontier {
         let _ = self.inner.events.send(event);
     }
 
-    /// Claims a shard for this node.
-    ///
-    /// # Errors
-    /// `Fenced` when another node holds it; else as the store.
-    pub(crate) async fn claim(&self, shard: ShardId, node: &NodeName, ttl: Duration) -> Result<Claim> {
-        let claim = self.inner.store.claim(shard, node, ttl, Epoch::default(), now()).await?;
-        claim.ok_or(Error::Fenced(shard))
+    /// The shard is ours under this claim, as long as it counts.
+    pub(crate) fn own(&self, claim: Claim, good_until: Option<Instant>) {
+        self.inner.holding.take(claim, good_until);
+        // What was admitted under an earlier claim may be lost with the end of the store's history.
+        self.inner.known.forget();
     }
 
-    /// Tells all shards to look into the store: every one has an owner now, so that links find theirs.
-    pub(crate) fn reload_all(&self) {
-        for owned in self.inner.owned.read().unwrap_or_else(PoisonError::into_inner).values() {
-            drop(owned.actor.send_message(ShardMessage::Reload));
-        }
+    pub(super) fn prolong(&self, claim: &Claim, good_until: Option<Instant>) {
+        self.inner.holding.prolong(claim, good_until);
     }
 
-    /// The shard is ours under this claim.
-    pub(crate) fn own(&self, claim: Claim, actor: ActorRef<ShardMessage>) {
-        let epoch = claim.epoch;
-        let mut owned = self.inner.owned.write().unwrap_or_else(PoisonError::into_inner);
-        if owned.insert(claim.shard, Owned { claim, actor }).is_some_and(|old| old.claim.epoch != epoch) {
-            self.inner.known.forget();
-        }
+    pub(super) fn attach(&self, shard: ShardId, actor: ActorRef<ShardMessage>) -> bool {
+        self.inner.holding.attach(shard, actor)
+    }
+
+    pub(super) fn retire(&self, shard: ShardId) {
+        self.inner.holding.retire(shard);
+    }
+
+    pub(super) fn is_busy(&self, shard: ShardId) -> bool {
+        self.inner.holding.is_busy(shard)
+    }
+
+    pub(super) fn is_retiring(&self, host: &Host) -> bool {
+        self.inner.holding.is_retiring(shard_of(host))
+    }
+
+    /// The right to start requests of the host's shard, which is not handed over while it is held.
+    pub(super) fn enter(&self, host: &Host) -> Option<Busy> {
+        self.inner.holding.enter(shard_of(host))
+    }
+
+    /// Forgets the shard. Answers the claim that was held.
+    pub(super) fn give_up(&self, shard: ShardId) -> Option<Claim> {
+        self.inner.known.forget();
+        self.inner.holding.give_up(shard)
+    }
+
+    /// The claims held now, also those that do not count for the moment.
+    #[must_use]
+    pub fn claims(&self) -> Vec<Claim> {
+        self.inner.holding.all().into_iter().map(|owned| owned.claim).collect()
     }
 
     /// Links that need no offer.
@@ -110,12 +144,21 @@ impl Frontier {
         &self.inner.known
     }
 
-    fn owned(&self, shard: ShardId) -> Result<Owned> {
-        self.inner.owned.read().unwrap_or_else(PoisonError::into_inner).get(&shard).cloned().ok_or(Error::Fenced(shard))
+    pub(super) fn holding(&self) -> &Holding {
+        &self.inner.holding
+    }
+
+    pub(super) fn lent(&self) -> &Lent {
+        &self.inner.lent
+    }
+
+    /// The store may have lost the end of its history.
+    pub(super) fn forget_known(&self) {
+        self.inner.known.forget();
     }
 
     fn owned_by_host(&self, host: &Host) -> Result<Owned> {
-        self.owned(ShardId::of(&host.domain()))
+        self.inner.holding.get(shard_of(host))
     }
 
     /// Offers URLs to a job, each at its shard's owner. Returns when they are durable. `rejects` are counted with
@@ -130,105 +173,94 @@ impl Frontier {
         candidates: Vec<Candidate>,
         rejects: RejectTally,
     ) -> Result<AdmitReport> {
-        let home = ShardId::of(&from.domain());
+        let home = shard_of(from);
         let mut by_shard: BTreeMap<ShardId, Vec<Candidate>> = BTreeMap::new();
         if !rejects.counts.is_empty() {
             by_shard.insert(home, Vec::new());
         }
         for candidate in candidates {
-            by_shard.entry(ShardId::of(&candidate.url.host().domain())).or_default().push(candidate);
+            by_shard.entry(shard_of(&candidate.url.host())).or_default().push(candidate);
         }
         let mut rejects = Some(rejects);
         let mut total = AdmitReport::default();
         for (shard, offered) in by_shard {
-            let owned = self.owned(shard)?;
-            let pages: Vec<PageKey> = offered.iter().map(|candidate| PageKey::of(&candidate.url)).collect();
-            let tally = if shard == home { rejects.take().unwrap_or_default() } else { RejectTally::default() };
-            let admit = self.inner.store.admit(&owned.claim, job, offered, tally, now());
-            let report = self.inner.metrics.timed("frontier", "admit", admit).await?;
-            // A URL over the page limit is not remembered by the store; which of them it was is not told.
-            if report.n_over_budget == 0 {
-                self.inner.known.add(job, pages.into_iter());
+            for part in batches(offered) {
+                let tally = if shard == home { rejects.take().unwrap_or_default() } else { RejectTally::default() };
+                let report = self.admit_part(shard, job, part, tally).await?;
+                total.queued.extend(report.queued);
+                total.n_seen += report.n_seen;
+                total.n_over_budget += report.n_over_budget;
             }
-            if !report.queued.is_empty() {
-                let hosts = report.queued.keys().cloned().collect();
-                drop(owned.actor.send_message(ShardMessage::Ready(hosts)));
-            }
-            total.queued.extend(report.queued);
-            total.n_seen += report.n_seen;
-            total.n_over_budget += report.n_over_budget;
         }
         Ok(total)
+    }
+
+    async fn admit_part(
+        &self,
+        shard: ShardId,
+        job: JobId,
+        candidates: Vec<Candidate>,
+        rejects: RejectTally,
+    ) -> Result<AdmitReport> {
+        let seen = self.inner.known.n_forgotten();
+        let pages: Vec<PageKey> = candidates.iter().map(|candidate| PageKey::of(&candidate.url)).collect();
+        let call = ShardCall::Admit { job, candidates, rejects };
+        let ShardReply::Admitted(report) = self.insist(shard, call, PATIENCE_OF_LINKS).await? else {
+            return Err(odd("admit"));
+        };
+        // A URL over the page limit is not remembered by the store; which of them it was is not told.
+        if report.n_over_budget == 0 {
+            self.inner.known.add(seen, job, pages.into_iter());
+        }
+        Ok(report)
     }
 
     /// Ends a lease; tries for a while when the store is not available, then leaves the lease to its deadline.
     pub(crate) async fn settle(&self, lease: &Lease, fate: Fate) {
         self.inner.metrics.ended(&fate);
-        let answer = self.insist(lease, |owned| {
-            let (store, token) = (Arc::clone(&self.inner.store), lease.token);
-            let metrics = &self.inner.metrics;
-            async move { metrics.timed("frontier", "settle", store.settle(&owned.claim, token, fate, now())).await }
-        });
-        match answer.await {
-            Some(SettleAnswer::Ended) => {
-                self.tell(Event::UrlEnded { job: lease.job, url: lease.candidate.url.clone(), fate });
-            }
-            Some(SettleAnswer::Requeued { .. }) => self.ready(&lease.host),
-            Some(SettleAnswer::Stale) => tracing::debug!(host = %lease.host, "a lease was settled twice or too late"),
-            None => {}
+        let call = ShardCall::Settle { token: lease.token, host: lease.host.clone(), fate };
+        if self.end(lease, call).await == Some(SettleAnswer::Ended) {
+            self.tell(Event::UrlEnded { job: lease.job, url: lease.candidate.url.clone(), fate });
         }
     }
 
     /// Gives a lease back unused.
     pub(crate) async fn defer(&self, lease: &Lease, not_before: Timestamp) {
-        let answer = self.insist(lease, |owned| {
-            let (store, token) = (Arc::clone(&self.inner.store), lease.token);
-            async move { store.defer(&owned.claim, token, not_before, now()).await }
-        });
-        if answer.await.is_some() {
-            self.ready(&lease.host);
-        }
+        self.end(lease, ShardCall::Defer { token: lease.token, host: lease.host.clone(), not_before }).await;
     }
 
-    async fn insist<F, Fut>(&self, lease: &Lease, call: F) -> Option<SettleAnswer>
-    where
-        F: Fn(Owned) -> Fut,
-        Fut: Future<Output = Result<SettleAnswer>>,
-    {
-        for attempt in 0..SETTLE_TRIES {
-            let outcome = match self.owned_by_host(&lease.host) {
-                Ok(owned) => call(owned).await,
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok(answer) => {
-                    if answer == SettleAnswer::Stale {
-                        self.inner.metrics.lease_lost(LeaseLoss::Expired);
-                    }
-                    return Some(answer);
+    async fn end(&self, lease: &Lease, call: ShardCall) -> Option<SettleAnswer> {
+        // As long as the lease holds nobody else has the URL.
+        let patience = if self.peers().is_some() { lease.deadline.since(now()) } else { PATIENCE_ALONE };
+        match self.insist(shard_of(&lease.host), call, patience).await {
+            Ok(ShardReply::Settled(answer)) => {
+                if answer == SettleAnswer::Stale {
+                    self.inner.metrics.lease_lost(LeaseLoss::Expired);
+                    tracing::debug!(host = %lease.host, "a lease was settled twice or too late");
                 }
-                Err(error) if error.is_retryable() => {
-                    tracing::warn!(host = %lease.host, attempt, %error, "fate not written yet, trying again");
-                    tokio::time::sleep(SETTLE_PAUSE).await;
+                Some(answer)
+            }
+            Ok(_) => None,
+            Err(error) => {
+                if matches!(error, Error::Fenced(_)) {
+                    self.inner.metrics.lease_lost(LeaseLoss::Fenced);
                 }
-                Err(error) => {
-                    if matches!(error, Error::Fenced(_)) {
-                        self.inner.metrics.lease_lost(LeaseLoss::Fenced);
-                    }
-                    tracing::error!(host = %lease.host, %error, "fate not written; the lease runs out by itself");
-                    return None;
-                }
+                tracing::error!(host = %lease.host, %error, "fate not written; the lease runs out by itself");
+                None
             }
         }
-        tracing::error!(host = %lease.host, "fate not written after many tries; the lease runs out by itself");
-        None
     }
 
-    /// Tells the shard's actor that a host may have something to do.
+    /// Tells the shard's actor that a host may have something to do; another node's owner finds out by itself.
     pub(crate) fn ready(&self, host: &Host) {
         if let Ok(owned) = self.owned_by_host(host) {
-            drop(owned.actor.send_message(ShardMessage::Ready(vec![host.clone()])));
+            owned.tell(ShardMessage::Ready(vec![host.clone()]));
         }
+    }
+
+    /// Hosts of a shard of this node with something open.
+    pub(super) async fn hosts(&self, shard: ShardId) -> Result<Vec<HostSummary>> {
+        self.inner.store.hosts(&self.inner.holding.get(shard)?.claim, now()).await
     }
 
     pub(crate) async fn peek(&self, host: &Host, limit: usize) -> Result<Vec<(JobId, Candidate)>> {
@@ -247,7 +279,10 @@ impl Frontier {
     }
 
     pub(crate) async fn start(&self, host: &Host, window: Duration, delay: Duration) -> Result<StartAnswer> {
-        self.inner.store.start(&self.owned_by_host(host)?.claim, host, window, delay, now()).await
+        match self.ask(shard_of(host), ShardCall::Start { host: host.clone(), window, delay }).await? {
+            ShardReply::Started(answer) => Ok(answer),
+            _ => Err(odd("start")),
+        }
     }
 
     /// A number for a start window.
@@ -268,17 +303,19 @@ impl Frontier {
     /// # Errors
     /// As the store.
     pub(crate) async fn measure_queues(&self) -> Result<()> {
-        let owned: Vec<Owned> =
-            self.inner.owned.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        for Owned { claim, .. } in owned {
-            let hosts = self.inner.store.hosts(&claim, now()).await?;
-            self.inner.metrics.queued(claim.shard, hosts.iter().map(|host| host.n_queued).sum());
+        let held: std::collections::BTreeSet<ShardId> = self.claims().iter().map(|claim| claim.shard).collect();
+        for shard in ShardId::all() {
+            let n_queued = match held.contains(&shard) {
+                true => self.hosts(shard).await?.iter().map(|host| host.n_queued).sum(),
+                false => 0,
+            };
+            self.inner.metrics.queued(shard, n_queued);
         }
         Ok(())
     }
 
     pub(crate) async fn push_gate(&self, host: &Host, until: Timestamp) -> Result<()> {
-        self.inner.store.push_gate(&self.owned_by_host(host)?.claim, host, until).await
+        self.ask(shard_of(host), ShardCall::PushGate { host: host.clone(), until }).await.map(drop)
     }
 
     pub(crate) async fn block_host(&self, host: &Host, until: Timestamp) -> Result<()> {
@@ -298,8 +335,17 @@ impl Frontier {
         self.inner.store.add_anchor(job, anchor).await
     }
 
-    /// The store, for claims and hosts at a shard's start.
+    /// The store, for claims and jobs.
     pub(crate) fn store(&self) -> &Arc<dyn FrontierStore> {
         &self.inner.store
     }
+}
+
+/// The shard that keeps a host's gate.
+pub(super) fn shard_of(host: &Host) -> ShardId {
+    ShardId::of(&host.domain())
+}
+
+fn odd(what: &'static str) -> Error {
+    Error::engine(what, "the shard's owner answered something else")
 }

@@ -5,6 +5,7 @@
 use super::owner::Frontier;
 use super::slot::Health;
 use super::window::{LeaseWindow, wait_for_start};
+use crate::job::JobRuntime;
 use crate::support::now;
 use argiope_content::robots::{MAX_ROBOTS_BYTES, RobotsRules, StatusMeaning, status_meaning};
 use argiope_egress::{Accept, FetchError, FetchRequest, FetchResponse, GuardedClient};
@@ -78,10 +79,11 @@ impl RobotsCache {
         is_fresh.then(|| entry.known.clone())
     }
 
-    /// Finds the rules of an origin, by a fetch when nobody knows them.
+    /// Finds the rules of an origin, by a fetch for the job when nobody knows them.
     pub(super) async fn find(
         &self,
         frontier: &Frontier,
+        job: &Arc<JobRuntime>,
         origin: &Origin,
         delay: Duration,
     ) -> argiope_store::Result<(Known, Health)> {
@@ -95,7 +97,7 @@ impl RobotsCache {
         if let StartAnswer::NotBefore(at) = frontier.start(&origin.host, self.window, delay).await? {
             return Ok((Known::NotBefore(at), Health::Unknown));
         }
-        let fetched = self.fetch(frontier, origin, delay, opened).await;
+        let fetched = self.fetch((frontier, job), origin, delay, opened).await;
         frontier.push_gate(&origin.host, now().after(delay)).await?;
         let fetched_at = now();
         if let Some(rules) = self.rules_of(&fetched.outcome, origin) {
@@ -137,14 +139,20 @@ impl RobotsCache {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fetch(&self, frontier: &Frontier, origin: &Origin, delay: Duration, opened: Instant) -> Fetched {
+    async fn fetch(
+        &self,
+        (frontier, job): (&Frontier, &Arc<JobRuntime>),
+        origin: &Origin,
+        delay: Duration,
+        opened: Instant,
+    ) -> Fetched {
         let Ok(mut url) = CanonicalUrl::parse(&format!("{}/robots.txt", origin.to_url_prefix())) else {
             return Fetched::disallow("invalid origin", None, Health::Unknown);
         };
         let mut opened = opened;
         for _ in 0..=MAX_REDIRECTS {
             let host = url.host();
-            let window = LeaseWindow::new(frontier.clone(), host, self.window, delay, opened);
+            let window = LeaseWindow::new(frontier.clone(), host, (self.window, delay), Arc::clone(job), Some(opened));
             let request = FetchRequest {
                 url: url.clone(),
                 validators: Validators::default(),

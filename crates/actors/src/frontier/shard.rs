@@ -1,15 +1,18 @@
-//! One of 256 slots: claims it, keeps what its domains wait for, and starts and stops their actors.
+//! One of 256 slots, while this node owns it: keeps what its domains wait for, and starts and stops their actors.
 
 use super::domain::{DomainActor, DomainArguments, DomainMessage};
 use super::shard_core::{Core, Effect, Event};
 use super::turn::TurnContext;
 use crate::support::now;
-use argiope_protocol::{Claim, Domain, Host, NodeName, ShardId, Timestamp};
+use argiope_protocol::{Domain, Host, ShardId, Timestamp};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// Pause before the store is read again.
+const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 
 /// To a shard's actor.
 pub enum ShardMessage {
@@ -26,8 +29,6 @@ pub enum ShardMessage {
     },
     /// The timer ran out.
     Wake,
-    /// Time to prolong the claim.
-    Renew,
     /// Look into the store for hosts with something to do.
     Reload,
 }
@@ -41,29 +42,25 @@ pub struct ShardActor;
 pub struct ShardArguments {
     /// Which shard.
     pub shard: ShardId,
-    /// For whom.
-    pub node: NodeName,
-    /// How long its claim holds.
-    pub ttl: Duration,
-    /// The claim of the engine's start, which tells all shards to read their hosts once each has an owner. An actor
-    /// that is started again has none: it claims anew and reads at once.
-    pub first_claim: Option<Claim>,
     /// What its domains' turns need.
     pub context: TurnContext,
     /// Domains active on this node, over all shards.
     pub n_active: Arc<AtomicUsize>,
     /// How many may be.
     pub max_active: usize,
+    /// How often the store is read again: where others hold leases, they come back without a word. `None`: never.
+    pub reload_every: Option<Duration>,
 }
 
 /// What it remembers.
 pub struct State {
     arguments: ShardArguments,
-    claim: Claim,
     core: Core,
     actors: BTreeMap<Domain, ActorRef<DomainMessage>>,
     by_id: BTreeMap<ActorId, Domain>,
     wake_at: Option<Timestamp>,
+    /// Whether a look at the store that failed is to be repeated.
+    is_reload_due: bool,
 }
 
 impl Actor for ShardActor {
@@ -76,23 +73,20 @@ impl Actor for ShardActor {
         myself: ActorRef<ShardMessage>,
         arguments: ShardArguments,
     ) -> Result<State, ActorProcessingErr> {
-        let frontier = &arguments.context.frontier;
-        let claim = match arguments.first_claim.clone() {
-            Some(claim) => claim,
-            None => {
-                drop(myself.send_message(ShardMessage::Reload));
-                frontier.claim(arguments.shard, &arguments.node, arguments.ttl).await?
-            }
-        };
-        frontier.own(claim.clone(), myself.clone());
-        drop(myself.send_after(arguments.ttl / 3, || ShardMessage::Renew));
+        if !arguments.context.frontier.attach(arguments.shard, myself.clone()) {
+            myself.stop(Some("the shard has another owner".to_owned()));
+        }
+        drop(myself.send_message(ShardMessage::Reload));
+        if let Some(every) = arguments.reload_every {
+            drop(myself.send_interval(every, || ShardMessage::Reload));
+        }
         Ok(State {
             arguments,
-            claim,
             core: Core::default(),
             actors: BTreeMap::new(),
             by_id: BTreeMap::new(),
             wake_at: None,
+            is_reload_due: false,
         })
     }
 
@@ -109,8 +103,10 @@ impl Actor for ShardActor {
                 state.wake_at = None;
                 Event::Wake
             }
-            ShardMessage::Renew => return state.renew(&myself).await,
-            ShardMessage::Reload => state.reload().await?,
+            ShardMessage::Reload => match state.reload(&myself).await {
+                Some(event) => event,
+                None => return Ok(()),
+            },
         };
         state.run(&myself, event).await
     }
@@ -166,7 +162,7 @@ impl State {
                     drop(myself.send_after(at.since(now()), || ShardMessage::Wake));
                 }
             }
-            Effect::Reload => drop(myself.send_after(Duration::from_secs(1), || ShardMessage::Reload)),
+            Effect::Reload => drop(myself.send_after(RELOAD_PAUSE, || ShardMessage::Reload)),
         }
         Ok(())
     }
@@ -181,15 +177,21 @@ impl State {
         Ok(())
     }
 
-    async fn renew(&mut self, myself: &ActorRef<ShardMessage>) -> Result<(), ActorProcessingErr> {
-        self.claim = self.arguments.context.frontier.store().renew(&self.claim, self.arguments.ttl, now()).await?;
-        self.arguments.context.frontier.own(self.claim.clone(), myself.clone());
-        drop(myself.send_after(self.arguments.ttl / 3, || ShardMessage::Renew));
-        Ok(())
-    }
-
-    async fn reload(&self) -> Result<Event, ActorProcessingErr> {
-        let hosts = self.arguments.context.frontier.store().hosts(&self.claim, now()).await?;
-        Ok(Event::Ready(hosts.into_iter().map(|summary| (summary.host, summary.not_before)).collect()))
+    /// What the store has; nothing when it does not answer, then it is asked again.
+    async fn reload(&mut self, myself: &ActorRef<ShardMessage>) -> Option<Event> {
+        self.is_reload_due = false;
+        let ShardArguments { shard, context, .. } = &self.arguments;
+        match context.frontier.hosts(*shard).await {
+            Ok(hosts) => {
+                Some(Event::Ready(hosts.into_iter().map(|summary| (summary.host, summary.not_before)).collect()))
+            }
+            Err(error) => {
+                tracing::debug!(%shard, %error, "hosts not read, trying again");
+                if !std::mem::replace(&mut self.is_reload_due, true) {
+                    drop(myself.send_after(RELOAD_PAUSE, || ShardMessage::Reload));
+                }
+                None
+            }
+        }
     }
 }

@@ -3,7 +3,9 @@
 
 use super::domain::DomainMessage;
 use super::domain_core::{Cleared, Turn};
+use super::holding::Busy;
 use super::owner::Frontier;
+use super::peers::Handed;
 use super::robots::{Known, RobotsCache};
 use super::slot::{Health, HostSlot};
 use super::window::LeaseWindow;
@@ -12,8 +14,9 @@ use crate::flow::{FetchTask, LeaseGuard, Work};
 use crate::job::{JobRuntime, Jobs};
 use crate::support::{Permit, Route, now};
 use argiope_content::robots::RobotsRules;
+use argiope_protocol::messages::FetchOrder;
 use argiope_protocol::{
-    Candidate, FailReason, Fate, Host, JobId, Lease, Origin, PageKey, SkipReason, UrlKind, UrlSource,
+    Candidate, FailReason, Fate, Host, JobId, Lease, Origin, PageKey, ShardId, SkipReason, UrlKind, UrlSource,
 };
 use argiope_store::frontier::{LeaseAnswer, LeaseRequest, RejectTally};
 use governor::DefaultDirectRateLimiter;
@@ -29,6 +32,13 @@ const PEEKED: usize = 32;
 const MAX_URLS_A_TURN: u16 = 16;
 /// Leases of one host between fetcher and settling. Requests at once are counted by the domain's core.
 const MAX_LEASES_PER_HOST: u16 = 512;
+
+/// Longest that another node may take from an order to the end of its exchange: the wait for the start and a total deadline.
+const MAX_LENT: Duration = Duration::from_secs(120);
+/// Pause after no node had credit although one seemed to.
+const FULL_PAUSE: Duration = Duration::from_millis(100);
+/// Pause before a URL is leased again whose job is not known here: a node learns of a new job within seconds.
+const UNKNOWN_JOB_PAUSE: Duration = Duration::from_secs(2);
 
 /// What turns need. Cheap to clone.
 #[derive(Clone)]
@@ -47,6 +57,8 @@ pub struct TurnContext {
     pub window: Duration,
     /// How long a lease may be worked on.
     pub visibility: Duration,
+    /// Whether this node fetches; else it only hands over.
+    pub fetches: bool,
     /// Set when the engine drains: no lease is taken any more.
     pub draining: Arc<AtomicBool>,
     /// Origins whose sitemaps were offered to a job.
@@ -65,18 +77,27 @@ pub(super) async fn take_turn(
     room: u16,
     cleared: Cleared,
 ) -> Turn {
-    let permit = context.fetch.acquire(0).await;
-    // Asked after the wait: what drains takes no lease any more.
-    if context.draining.load(Ordering::Relaxed) {
+    let place = context.place().await;
+    // Asked after the wait: what drains, or is handed over, takes no lease any more.
+    if context.draining.load(Ordering::Relaxed) || context.frontier.is_retiring(host) {
         return Turn::NotBefore(now().after(Duration::from_secs(60)));
     }
-    match context.turn(domain, host, room, cleared, permit).await {
+    let Some(busy) = context.frontier.enter(host) else { return Turn::Trouble };
+    match context.turn((domain, &busy), host, room, cleared, place).await {
         Ok(turn) | Err(TurnError::Early(turn)) => turn,
         Err(TurnError::Store(error)) => {
             tracing::warn!(%host, %error, "frontier not available, trying again");
             Turn::Trouble
         }
     }
+}
+
+/// Where a URL is fetched.
+enum Place {
+    /// By this node's fetcher.
+    Here(Permit),
+    /// By another node.
+    Elsewhere,
 }
 
 enum TurnError {
@@ -93,11 +114,11 @@ impl From<argiope_store::Error> for TurnError {
 impl TurnContext {
     async fn turn(
         &self,
-        domain: &ActorRef<DomainMessage>,
+        (domain, busy): (&ActorRef<DomainMessage>, &Busy),
         host: &Host,
         room: u16,
         cleared: Cleared,
-        permit: Permit,
+        place: Place,
     ) -> Result<Turn, TurnError> {
         let mut cleared = cleared;
         if cleared.n_urls == 0 {
@@ -107,8 +128,29 @@ impl TurnContext {
             }
         }
         cleared.delay = cleared.delay.max(self.jobs.manners().delay);
-        let permits = self.permits(permit, if cleared.delay.is_zero() { room } else { 1 });
-        self.lease(domain, host, cleared, permits).await
+        match place {
+            Place::Here(permit) => {
+                let permits = self.permits(permit, if cleared.delay.is_zero() { room } else { 1 });
+                self.lease((domain, busy), host, cleared, permits).await
+            }
+            Place::Elsewhere => self.lend((domain, busy), host, cleared).await,
+        }
+    }
+
+    /// Where the next URL is fetched: here when there is credit, else where there is some first.
+    async fn place(&self) -> Place {
+        let Some(peers) = self.frontier.peers() else { return Place::Here(self.fetch.acquire(0).await) };
+        if !self.fetches {
+            peers.has_credit().await;
+            return Place::Elsewhere;
+        }
+        if let Some(permit) = self.fetch.try_acquire(0) {
+            return Place::Here(permit);
+        }
+        tokio::select! {
+            permit = self.fetch.acquire(0) => Place::Here(permit),
+            () = peers.has_credit() => Place::Elsewhere,
+        }
     }
 
     /// Looks at the head of the host's queue: makes sure of the robots rules, ends what they deny. `None` when
@@ -120,7 +162,7 @@ impl TurnContext {
         for (job_id, candidate) in &peeked {
             let Some(job) = self.jobs.get(*job_id).filter(|job| job.spec.politeness.robots) else { continue };
             let origin = candidate.url.origin();
-            let fate = match self.rules(&origin, delay).await? {
+            let fate = match self.rules(&job, &origin, delay).await? {
                 Ok(rules) => {
                     self.offer_sitemaps(&job, &origin, &rules).await?;
                     delay = delay.max(rules.crawl_delay().unwrap_or_default());
@@ -146,11 +188,16 @@ impl TurnContext {
     }
 
     /// The rules of an origin, or why its URLs fail. Ends the turn when they have to be waited for.
-    async fn rules(&self, origin: &Origin, delay: Duration) -> Result<Result<Arc<RobotsRules>, FailReason>, TurnError> {
+    async fn rules(
+        &self,
+        job: &Arc<JobRuntime>,
+        origin: &Origin,
+        delay: Duration,
+    ) -> Result<Result<Arc<RobotsRules>, FailReason>, TurnError> {
         let known = match self.robots.get(origin) {
             Some(known) => known,
             None => {
-                let (known, health) = self.robots.find(&self.frontier, origin, delay).await?;
+                let (known, health) = self.robots.find(&self.frontier, job, origin, delay).await?;
                 if let Health::Overloaded(Some(pause)) = health {
                     self.frontier.block_host(&origin.host, now().after(pause)).await?;
                 }
@@ -203,7 +250,7 @@ impl TurnContext {
 
     async fn lease(
         &self,
-        domain: &ActorRef<DomainMessage>,
+        (domain, busy): (&ActorRef<DomainMessage>, &Busy),
         host: &Host,
         cleared: Cleared,
         permits: Vec<Permit>,
@@ -233,8 +280,7 @@ impl TurnContext {
             leases.into_iter().map(|lease| LeaseGuard::new(lease, self.frontier.clone())).collect();
         let mut turn = Turn::Dispatched(rest);
         for (guard, permit) in guards.into_iter().zip(permits) {
-            let window = LeaseWindow::new(self.frontier.clone(), host.clone(), self.window, delay, opened);
-            if let Some(early) = self.dispatch(domain, guard, window, permit).await {
+            if let Some(early) = self.dispatch((domain, busy), guard, (delay, opened), permit).await {
                 turn = early;
             }
         }
@@ -244,31 +290,77 @@ impl TurnContext {
     /// Hands a lease to the fetcher; answers how the turn ends when it could not.
     async fn dispatch(
         &self,
-        domain: &ActorRef<DomainMessage>,
+        (domain, busy): (&ActorRef<DomainMessage>, &Busy),
         guard: LeaseGuard,
-        window: LeaseWindow,
+        (delay, opened): (Duration, Instant),
         permit: Permit,
     ) -> Option<Turn> {
-        let lease = guard.lease();
-        let Some(job) = self.jobs.get(lease.job) else {
-            guard.defer(now().after(Duration::from_secs(60))).await;
-            return Some(Turn::Again);
-        };
-        match self.judge_late(&job, lease) {
-            Late::Allowed => {}
-            Late::Denied => {
-                guard.settle(Fate::Skipped(SkipReason::RobotsDenied)).await;
-                return Some(Turn::Again);
-            }
-            Late::Unknown => {
-                guard.defer(now()).await;
-                return Some(Turn::Again);
-            }
-        }
-        let slot = HostSlot::take(lease.host.clone(), domain.clone());
+        let Some((guard, job)) = self.clear(guard).await else { return Some(Turn::Again) };
+        let host = guard.lease().host.clone();
+        let slot = HostSlot::take(host.clone(), domain.clone(), busy.clone());
+        let times = (self.window, delay);
+        let window = LeaseWindow::new(self.frontier.clone(), host, times, Arc::clone(&job), Some(opened));
         let work = Work { guard, job, prior: None };
         let sent = self.fetch.send(FetchTask { work, slot, window: Arc::new(window), permit });
         sent.is_err().then_some(Turn::Trouble)
+    }
+
+    /// Leases a URL for another node and hands it over. The lease moves no gate: the other node asks for the start at the
+    /// moment of the start, and only that moves it.
+    async fn lend(
+        &self,
+        (domain, busy): (&ActorRef<DomainMessage>, &Busy),
+        host: &Host,
+        cleared: Cleared,
+    ) -> Result<Turn, TurnError> {
+        let Some(peers) = self.frontier.peers() else { return Ok(Turn::Again) };
+        let request = LeaseRequest {
+            host: host.clone(),
+            visibility: self.visibility,
+            delay: Duration::ZERO,
+            window: Duration::ZERO,
+            max_in_flight: MAX_LEASES_PER_HOST,
+            max_urls: 1,
+        };
+        let lease = match self.frontier.lease(&request).await? {
+            LeaseAnswer::Granted(leases) => leases.into_iter().next(),
+            LeaseAnswer::NotBefore(at) => return Ok(Turn::NotBefore(at)),
+            LeaseAnswer::Busy => return Ok(Turn::Busy),
+            LeaseAnswer::Empty => None,
+        };
+        let Some(lease) = lease else { return Ok(Turn::Empty) };
+        let guard = LeaseGuard::new(lease, self.frontier.clone());
+        let Some((guard, _)) = self.clear(guard).await else { return Ok(Turn::Again) };
+        let lease = guard.lease().clone();
+        let (token, shard) = (lease.token, ShardId::of(&host.domain()));
+        let slot = HostSlot::take(host.clone(), domain.clone(), busy.clone());
+        // Kept before the order is on its way: the word that it is over may overtake the answer.
+        self.frontier.lent().keep(shard, token, slot, Instant::now() + MAX_LENT);
+        match peers.fetch(FetchOrder { lease, delay: cleared.delay }).await {
+            Handed::Taken | Handed::Unknown => {
+                guard.hand_over();
+                Ok(Turn::Dispatched(Cleared { n_urls: cleared.n_urls.saturating_sub(1), ..cleared }))
+            }
+            Handed::Full => {
+                self.frontier.lent().end(shard, token, Health::Unknown);
+                guard.defer(now()).await;
+                Ok(Turn::NotBefore(now().after(FULL_PAUSE)))
+            }
+        }
+    }
+
+    /// The lease's job, unless the URL must not be fetched; then the lease is ended or given back.
+    async fn clear(&self, guard: LeaseGuard) -> Option<(LeaseGuard, Arc<JobRuntime>)> {
+        let Some(job) = self.jobs.get(guard.lease().job) else {
+            guard.defer(now().after(UNKNOWN_JOB_PAUSE)).await;
+            return None;
+        };
+        match self.judge_late(&job, guard.lease()) {
+            Late::Allowed => return Some((guard, job)),
+            Late::Denied => guard.settle(Fate::Skipped(SkipReason::RobotsDenied)).await,
+            Late::Unknown => guard.defer(now()).await,
+        }
+        None
     }
 
     /// A URL that came in after the look at the queue's head is judged by the rules that are known now.

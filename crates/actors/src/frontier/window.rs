@@ -3,12 +3,13 @@
 //! time-bounded right to start can.
 
 use super::owner::Frontier;
+use crate::job::JobRuntime;
 use crate::support::now;
 use argiope_egress::{StartWindow, WindowMissed};
 use argiope_protocol::Host;
 use argiope_store::frontier::StartAnswer;
 use async_trait::async_trait;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Tries to get a start when others at the host are quicker each time.
@@ -47,15 +48,25 @@ pub struct LeaseWindow {
     width: Duration,
     delay: Duration,
     number: u64,
-    opened: Mutex<Instant>,
+    /// For whom; nothing of a job that was stopped starts any more.
+    job: Arc<JobRuntime>,
+    /// `None` when the right to start is still to be asked for.
+    opened: Mutex<Option<Instant>>,
 }
 
 impl LeaseWindow {
-    /// A window opened before the lease (or start) was asked for, at `opened`.
+    /// A window opened before the lease (or start) was asked for, at `opened`; `None`: the lease gave no right to start,
+    /// it is asked for when the request is about to begin.
     #[must_use]
-    pub fn new(frontier: Frontier, host: Host, width: Duration, delay: Duration, opened: Instant) -> Self {
+    pub fn new(
+        frontier: Frontier,
+        host: Host,
+        (width, delay): (Duration, Duration),
+        job: Arc<JobRuntime>,
+        opened: Option<Instant>,
+    ) -> Self {
         let number = frontier.next_window();
-        Self { frontier, host, width, delay, number, opened: Mutex::new(opened) }
+        Self { frontier, host, width, delay, number, job, opened: Mutex::new(opened) }
     }
 
     /// The time that must pass between two starts at the host: the job's, or robots.txt's when that is longer.
@@ -73,7 +84,8 @@ impl LeaseWindow {
 #[async_trait]
 impl StartWindow for LeaseWindow {
     fn is_open(&self) -> bool {
-        let is_open = self.opened.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < self.width;
+        let opened = *self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = opened.is_some_and(|opened| opened.elapsed() < self.width) && !self.job.is_stopped();
         if is_open {
             self.starts();
         }
@@ -81,9 +93,18 @@ impl StartWindow for LeaseWindow {
     }
 
     async fn reopen(&self) -> Result<(), WindowMissed> {
-        self.frontier.metrics().late_start();
+        if self.job.is_stopped() || self.frontier.is_retiring(&self.host) {
+            return Err(WindowMissed);
+        }
+        let is_first = self.opened.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        if !is_first {
+            self.frontier.metrics().late_start();
+        }
         let asked = wait_for_start(&self.frontier, &self.host, self.width, self.delay).await.ok_or(WindowMissed)?;
-        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        if self.job.is_stopped() {
+            return Err(WindowMissed);
+        }
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
         self.starts();
         Ok(())
     }

@@ -11,31 +11,33 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
-/// How often the ledger is read: a read of one record, no write.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Pause after the ledger could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The actor.
-pub struct JobActor;
+pub(super) struct JobActor;
 
 /// What it is started with.
-pub struct JobArguments {
+pub(super) struct JobArguments {
     /// The job.
-    pub id: JobId,
+    pub(super) id: JobId,
     /// Where its ledger is.
-    pub store: Arc<dyn FrontierStore>,
+    pub(super) store: Arc<dyn FrontierStore>,
     /// The jobs that run; it takes itself out when it ends.
-    pub jobs: Jobs,
+    pub(super) jobs: Jobs,
     /// Where progress is told.
-    pub events: broadcast::Sender<Event>,
+    pub(super) events: broadcast::Sender<Event>,
+    /// How often the ledger is read.
+    pub(super) look_every: Duration,
 }
 
 /// Time to look at the ledger.
-pub struct Look;
+pub(super) struct Look;
 
 impl ractor::Message for Look {}
 
 /// What it remembers.
-pub struct State {
+pub(super) struct State {
     arguments: JobArguments,
     last: Option<JobCounters>,
 }
@@ -46,17 +48,18 @@ impl Actor for JobActor {
     type Arguments = JobArguments;
 
     async fn pre_start(&self, myself: ActorRef<Look>, arguments: JobArguments) -> Result<State, ActorProcessingErr> {
-        myself.send_after(LOOK_EVERY, || Look);
+        myself.send_after(arguments.look_every, || Look);
         Ok(State { arguments, last: None })
     }
 
     async fn handle(&self, myself: ActorRef<Look>, _: Look, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let look_every = state.arguments.look_every;
         match look(state).await {
             Ok(true) => myself.stop(Some("the job ended".to_owned())),
-            Ok(false) => drop(myself.send_after(LOOK_EVERY, || Look)),
+            Ok(false) => drop(myself.send_after(look_every, || Look)),
             Err(error) => {
                 tracing::warn!(job = %state.arguments.id, %error, "job ledger not readable, looking again");
-                drop(myself.send_after(LOOK_EVERY * 10, || Look));
+                drop(myself.send_after(PAUSE.max(look_every), || Look));
             }
         }
         Ok(())
@@ -65,7 +68,7 @@ impl Actor for JobActor {
 
 /// Reads the ledger and tells what changed; `true` when the job does not go on.
 async fn look(state: &mut State) -> argiope_store::Result<bool> {
-    let JobArguments { id, store, jobs, events } = &state.arguments;
+    let JobArguments { id, store, jobs, events, .. } = &state.arguments;
     let mut record: JobRecord = store.job(*id).await?;
     if record.state == JobState::Running && record.counters.is_finished() {
         record = store.finish_if_done(*id, now()).await?;
@@ -79,11 +82,12 @@ async fn look(state: &mut State) -> argiope_store::Result<bool> {
     if is_over {
         let runtime = jobs.get(*id);
         jobs.remove(*id);
-        // Resumed between the look and the removal: whoever resumed it found it known, so it stays so and is watched on.
+        // Resumed between the look and the removal: whoever resumed it found it watched, so it stays so.
         if store.job(*id).await?.state == JobState::Running {
             runtime.into_iter().for_each(|runtime| jobs.insert(runtime));
             return Ok(false);
         }
+        jobs.unwatch(*id);
         let _ = events.send(Event::JobEnded { job: *id, state: record.state, counters: record.counters });
     }
     Ok(is_over)

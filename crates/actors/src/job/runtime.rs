@@ -2,7 +2,7 @@
 
 use argiope_content::filter::{InvalidPattern, ShapeBudgets, UrlFilter};
 use argiope_protocol::{CanonicalUrl, JobId, JobSpec, RejectReason, Timestamp, UrlSource};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub struct JobRuntime {
     shapes: Mutex<ShapeBudgets>,
     has_judged_first_page: AtomicBool,
     may_know_pages: bool,
+    is_stopped: AtomicBool,
     created_at: Timestamp,
 }
 
@@ -42,6 +43,7 @@ impl JobRuntime {
             shapes: Mutex::new(ShapeBudgets::new()),
             has_judged_first_page: AtomicBool::new(false),
             may_know_pages: true,
+            is_stopped: AtomicBool::new(false),
             created_at,
         })
     }
@@ -87,6 +89,17 @@ impl JobRuntime {
         true
     }
 
+    /// Nothing of the job starts any more: it was paused, cancelled or has ended. A job that goes on is another value.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing of it may start.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
+    }
+
     /// `true` once: for the first page whose links were judged.
     pub fn is_first_page(&self) -> bool {
         !self.has_judged_first_page.swap(true, Ordering::Relaxed)
@@ -106,9 +119,27 @@ pub struct Manners {
 #[derive(Clone, Default)]
 pub struct Jobs {
     running: Arc<RwLock<BTreeMap<JobId, Arc<JobRuntime>>>>,
+    watched: Arc<Mutex<BTreeSet<JobId>>>,
 }
 
 impl Jobs {
+    /// Whether the caller is the one who watches the job's ledger from now on: `true` once, until the job is removed.
+    pub fn watch_once(&self, id: JobId) -> bool {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(id)
+    }
+
+    /// Nobody watches the job any more.
+    pub fn unwatch(&self, id: JobId) {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Nothing of the job starts any more.
+    pub fn stop(&self, id: JobId) {
+        if let Some(job) = self.get(id) {
+            job.stop();
+        }
+    }
+
     /// Adds or replaces a job.
     pub fn insert(&self, job: Arc<JobRuntime>) {
         self.running.write().unwrap_or_else(PoisonError::into_inner).insert(job.id, job);

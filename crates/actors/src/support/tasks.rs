@@ -19,6 +19,12 @@ pub enum TaskKind {
     Write,
     /// Giving a dropped lease back.
     Abandon,
+    /// Telling another node that an exchange is over.
+    Release,
+    /// Taking, keeping and handing over shards.
+    Own,
+    /// Offering a job's seeds and starting who watches it.
+    Watch,
 }
 
 /// Runs a future as a task. Its panic is logged with the kind.

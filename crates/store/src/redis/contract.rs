@@ -6,7 +6,7 @@ use super::{RedisFrontier, codes};
 use crate::Result;
 use crate::frontier::{
     AdmitReport, FrontierStore, HostSummary, JobRecord, LeaseAnswer, LeaseRequest, RejectTally, RobotsRecord,
-    SettleAnswer, StartAnswer, UrlEntry, UrlFilter,
+    RunningJob, SettleAnswer, StartAnswer, UrlEntry, UrlFilter,
 };
 use argiope_protocol::{
     Candidate, CanonicalUrl, Claim, Epoch, Fate, Host, JobId, JobSpec, JobState, LeaseToken, NodeName, Origin, PageKey,
@@ -48,6 +48,17 @@ impl FrontierStore for RedisFrontier {
         self.router.ask(Call::new("release", &self.shard(claim.shard)).of(claim)).await.map(drop)
     }
 
+    async fn owner(&self, shard: ShardId, now: Timestamp) -> Result<Option<Claim>> {
+        let reply = self.router.ask(Call::read("owner", &self.shard(shard)).run().time(now)).await?;
+        if reply.is_nil() {
+            return Ok(None);
+        }
+        let [epoch, node, expires_at] = reply.parts()?;
+        let odd = |error| crate::Error::Corrupt { what: format!("claim of shard {shard}"), detail: format!("{error}") };
+        let node = NodeName::try_new(node.text()?).map_err(odd)?;
+        Ok(Some(Claim { shard, node, epoch: Epoch(epoch.num()?), expires_at: expires_at.time()? }))
+    }
+
     async fn create_job(&self, id: JobId, spec: &JobSpec, now: Timestamp) -> Result<bool> {
         self.create(id, spec, now).await
     }
@@ -62,6 +73,16 @@ impl FrontierStore for RedisFrontier {
 
     async fn jobs(&self) -> Result<Vec<JobRecord>> {
         self.records().await
+    }
+
+    async fn running_jobs(&self) -> Result<Vec<RunningJob>> {
+        let list = self.router.ask(Call::read("running", &self.registry())).await?.list()?;
+        let read = |job: super::server::Reply| {
+            let [id, version, n_anchors] = job.parts()?;
+            let id = super::lease::job_id(&id.bytes()?)?;
+            Ok(RunningJob { id, version: version.num()?, n_anchors: n_anchors.num()? })
+        };
+        list.into_iter().map(read).collect()
     }
 
     async fn set_job_state(&self, id: JobId, state: JobState, now: Timestamp) -> Result<JobRecord> {

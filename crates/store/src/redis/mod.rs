@@ -16,7 +16,8 @@
 //! - `l` leases out; `f<job>` dead letters, which keep their record since they may be tried again; `t<job>` texts of
 //!   ended URLs: all of them, or a sample of the skipped ones where a page store knows the pages.
 //!
-//! The *registry*, under the tag `{jobs}`, holds what was asked for and the state of each job that leads.
+//! The *registry*, under the tag `{jobs}`, holds what was asked for and the state of each job that leads. The *list of
+//! nodes* is under the tag `{nodes}`.
 //!
 //! **Jobs over shards.** A shard gets its copy of a job with the first URL. The registry notes the shard *before* the
 //! copy is made, and each change of state has a version: whoever comes late finds the newer one. So pause and cancel are
@@ -47,6 +48,7 @@ mod contract;
 mod jobs;
 mod lease;
 mod lists;
+mod nodes;
 mod peek;
 mod record;
 mod server;

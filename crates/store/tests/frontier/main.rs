@@ -53,6 +53,8 @@ macro_rules! conforms {
 }
 
 conforms!(
+    a_claim_is_seen_by_everyone,
+    running_jobs_are_listed_with_their_versions,
     an_old_epoch_is_fenced,
     a_gate_holds_back_the_next_lease,
     without_a_delay_the_window_spaces_nothing,

@@ -45,6 +45,43 @@ pub async fn an_old_epoch_is_fenced(factory: &dyn FrontierFactory) {
     claim(&*store, at(4)).await;
 }
 
+/// Everyone can see who holds a shard, until the claim is given up or expires.
+pub async fn a_claim_is_seen_by_everyone(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let owner = async |now| store.owner(shard(), at(now)).await.expect("answered");
+    assert_eq!(owner(0).await, None);
+    let node = NodeName::try_new("node-a").expect("the name is valid");
+    let minute = Duration::from_secs(60);
+    let claim = store.claim(shard(), &node, minute, Epoch(0), at(0)).await.ok().flatten().expect("the shard is free");
+    assert_eq!(owner(1).await.as_ref(), Some(&claim));
+    assert_eq!(owner(60_000).await, None, "it expired");
+    let renewed = store.renew(&claim, minute, at(30_000)).await.expect("renewed");
+    assert_eq!(owner(60_000).await, Some(renewed.clone()));
+    store.release(&renewed).await.expect("released");
+    assert_eq!(owner(60_000).await, None);
+}
+
+/// Running jobs are listed with what tells whether they changed.
+pub async fn running_jobs_are_listed_with_their_versions(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let running = async || store.running_jobs().await.expect("answered");
+    assert_eq!(running().await, []);
+    for number in 0..2 {
+        store.create_job(job_id(number), &spec("default", 10), at(0)).await.expect("made");
+    }
+    store.set_job_state(job_id(1), JobState::Paused, at(1)).await.expect("paused");
+    let first = running().await;
+    assert_eq!(first.iter().map(|job| (job.id, job.n_anchors)).collect::<Vec<_>>(), [(job_id(0), 0)]);
+    store.add_anchor(job_id(0), &url(1, 1)).await.expect("added");
+    store.update_job(job_id(0), &spec("default", 20)).await.expect("updated");
+    let second = running().await;
+    assert_eq!(second.first().map(|job| job.n_anchors), Some(1));
+    assert_ne!(second.first().map(|job| job.version), first.first().map(|job| job.version));
+    store.set_job_state(job_id(1), JobState::Running, at(2)).await.expect("resumed");
+    store.set_job_state(job_id(0), JobState::Cancelled, at(2)).await.expect("cancelled");
+    assert_eq!(running().await.iter().map(|job| job.id).collect::<Vec<_>>(), [job_id(1)]);
+}
+
 /// A lease moves the gate; the gate, the block and the leases out hold back the next.
 pub async fn a_gate_holds_back_the_next_lease(factory: &dyn FrontierFactory) {
     let store = factory.open(at(0)).await;

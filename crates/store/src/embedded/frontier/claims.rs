@@ -49,6 +49,14 @@ pub(super) fn release(step: &mut Step<'_>, claim: &Claim) -> Result<()> {
     step.put_hot(&keys::claim(claim.shard.number()), &row)
 }
 
+/// Who holds the shard now.
+pub(super) fn owner(view: &impl View, shard: ShardId, now: Timestamp) -> Result<Option<Claim>> {
+    let row: Option<ClaimRow> = view.hot(&keys::claim(shard.number()))?;
+    let open = view.session().open;
+    let row = row.filter(|row| row.open == open && !row.is_released && row.expires_at > now);
+    Ok(row.map(|row| Claim { shard, node: row.node, epoch: row.epoch, expires_at: row.expires_at }))
+}
+
 /// The claim's row, or `Fenced`.
 pub(super) fn check(view: &impl View, claim: &Claim) -> Result<ClaimRow> {
     let row: Option<ClaimRow> = view.hot(&keys::claim(claim.shard.number()))?;

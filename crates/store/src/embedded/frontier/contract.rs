@@ -4,7 +4,7 @@ use super::{EmbeddedFrontier, admit, claims, hosts, jobs, lease, lists, settle, 
 use crate::Result;
 use crate::frontier::{
     AdmitReport, FrontierStore, HostSummary, JobRecord, LeaseAnswer, LeaseRequest, RejectTally, RobotsRecord,
-    SettleAnswer, StartAnswer, UrlEntry, UrlFilter,
+    RunningJob, SettleAnswer, StartAnswer, UrlEntry, UrlFilter,
 };
 use argiope_protocol::{
     Candidate, CanonicalUrl, Claim, Epoch, Fate, Host, JobId, JobSpec, JobState, LeaseToken, NodeName, Origin, PageKey,
@@ -38,6 +38,10 @@ impl FrontierStore for EmbeddedFrontier {
         self.write(move |step| claims::release(step, &claim)).await
     }
 
+    async fn owner(&self, shard: ShardId, now: Timestamp) -> Result<Option<Claim>> {
+        self.read(move |view| claims::owner(view, shard, now)).await
+    }
+
     async fn create_job(&self, id: JobId, spec: &JobSpec, now: Timestamp) -> Result<bool> {
         let spec = spec.clone();
         self.write(move |step| jobs::create(step, id, &spec, now)).await
@@ -54,6 +58,10 @@ impl FrontierStore for EmbeddedFrontier {
 
     async fn jobs(&self) -> Result<Vec<JobRecord>> {
         self.read(jobs::list).await
+    }
+
+    async fn running_jobs(&self) -> Result<Vec<RunningJob>> {
+        self.read(jobs::running).await
     }
 
     async fn set_job_state(&self, id: JobId, state: JobState, now: Timestamp) -> Result<JobRecord> {

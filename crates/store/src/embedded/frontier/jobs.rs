@@ -5,7 +5,7 @@ use super::ledger::{self, Work, head, torn};
 use super::record::unseal;
 use super::rows::{HostJobRow, JobHead, JobRow, Place, UrlRow};
 use super::table::{Step, View};
-use crate::frontier::JobRecord;
+use crate::frontier::{JobRecord, RunningJob};
 use crate::{Error, Result};
 use argiope_protocol::{CanonicalUrl, Fate, JobCounters, JobId, JobSpec, JobState, PageKey, SkipReason, Timestamp};
 use std::collections::BTreeMap;
@@ -70,6 +70,17 @@ pub(super) fn list(view: &impl View) -> Result<Vec<JobRecord>> {
     let mut records: Vec<JobRecord> = all(view)?.into_iter().map(|(_, record)| record).collect();
     records.sort_by_key(|record| (record.created_at, record.id));
     Ok(records)
+}
+
+/// Running jobs; their versions are hashes, since nothing here counts changes.
+pub(super) fn running(view: &impl View) -> Result<Vec<RunningJob>> {
+    let running = list(view)?.into_iter().filter(|record| record.state == JobState::Running);
+    let read = |record: JobRecord| {
+        let spec = serde_json::to_vec(&record.spec).map_err(|error| Error::engine("encode job", error))?;
+        let version = xxhash_rust::xxh3::xxh3_64(&spec);
+        Ok(RunningJob { id: record.id, version, n_anchors: record.anchors.len() as u64 })
+    };
+    running.map(read).collect()
 }
 
 pub(super) fn update(step: &mut Step<'_>, id: JobId, spec: &JobSpec) -> Result<()> {

@@ -40,3 +40,12 @@ call('release', { 'allow-oom' }, function(KEYS, A)
     end
     return redis.call('HSET', KEYS[1] .. 'm', 'holder', '')
 end)
+
+-- run, now → epoch, node, expires_at of the claim that holds; false when none does
+call('owner', { 'no-writes' }, function(KEYS, A)
+    local m = redis.call('HMGET', KEYS[1] .. 'm', 'epoch', 'node', 'run', 'holder', 'expires')
+    if not m[1] or m[4] == '' or m[3] ~= A[1] or num(m[5]) <= tonumber(A[2]) then
+        return false
+    end
+    return { m[1], m[2], m[5] }
+end)

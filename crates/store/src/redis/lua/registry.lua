@@ -11,6 +11,7 @@ call('create', {}, function(KEYS, A)
     redis.call('HSET', base .. 'j' .. number, 'id', A[1], 'spec', A[2], 'created', A[3], 'pages', A[4], 'attempts', A[5],
         'tenant', A[6], 'state', 'R', 'version', 1, 'ended', '', 'granted', 0)
     redis.call('HSET', base .. 'ids', A[1], number)
+    redis.call('SADD', base .. 'run', number)
     return 1
 end)
 
@@ -56,7 +57,18 @@ call('move', { 'allow-oom' }, function(KEYS, A)
         return 0
     end
     redis.call('HSET', key, 'state', A[2], 'ended', A[3], 'version', int(tonumber(j[2]) + 1))
+    redis.call(A[2] == 'R' and 'SADD' or 'SREM', KEYS[1] .. 'run', A[1])
     return 1
+end)
+
+-- → for each running job its id, version and number of anchors
+call('running', { 'no-writes' }, function(KEYS)
+    local jobs = {}
+    for _, number in ipairs(redis.call('SMEMBERS', KEYS[1] .. 'run')) do
+        local j = redis.call('HMGET', KEYS[1] .. 'j' .. number, 'id', 'version')
+        jobs[#jobs + 1] = { j[1], j[2], redis.call('LLEN', KEYS[1] .. 'a' .. number) }
+    end
+    return jobs
 end)
 
 -- A new version of the same state, to undo a change that reached some shards only. number

@@ -12,7 +12,7 @@ use redis::{Cmd, RedisError};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 10] = [
     include_str!("../lua/base.lua"),
     include_str!("../lua/seen.lua"),
     include_str!("../lua/claims.lua"),
@@ -22,6 +22,7 @@ const PARTS: [&str; 9] = [
     include_str!("../lua/jobs.lua"),
     include_str!("../lua/lists.lua"),
     include_str!("../lua/registry.lua"),
+    include_str!("../lua/nodes.lua"),
 ];
 
 /// Grows with each change of what lies under which key.
