@@ -47,6 +47,7 @@ mod contract;
 mod jobs;
 mod lease;
 mod lists;
+mod look;
 mod peek;
 mod record;
 mod server;
