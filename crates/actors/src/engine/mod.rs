@@ -1,6 +1,7 @@
 //! The handle that a program holds: starts the stages on open stores, takes jobs, drains.
 
 mod jobs;
+mod look;
 mod start;
 
 use crate::config::Stores;
@@ -50,6 +51,21 @@ pub enum How {
     Resumed,
     /// A finished job is crawled again: what did not change is neither fetched whole nor embedded.
     Recrawl,
+    /// It was there under this id: nothing was changed.
+    Known,
+}
+
+impl How {
+    /// The stable word for it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Resumed => "resumed",
+            Self::Recrawl => "recrawl",
+            Self::Known => "known",
+        }
+    }
 }
 
 /// A job that the engine works on.
