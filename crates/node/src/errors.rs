@@ -76,6 +76,15 @@ impl std::fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
+/// What was written by [`CliError::to_json`], or as problem+json, is read back with its code, causes and next step.
+impl CliError {
+    /// From the parts that both forms share.
+    pub(crate) fn told(code: &str, message: String, causes: Vec<String>, next: String) -> Self {
+        let code = ErrorCode::ALL.iter().find(|known| known.code() == code).copied().unwrap_or(ErrorCode::Internal);
+        Self { code, message, causes, next }
+    }
+}
+
 impl From<argiope_store::Error> for CliError {
     fn from(error: argiope_store::Error) -> Self {
         let mut out = Self::new(error.code(), error.to_string());
@@ -121,6 +130,17 @@ const fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::EmbedderUnavailable => "check the [embedder] section with `argiope config --print`",
         ErrorCode::PagesFailed => "`argiope job ID --failed` lists them, `argiope retry ID` tries them again",
         ErrorCode::Interrupted => "run the same command again: it goes on where it stopped",
+        ErrorCode::JobEnded => {
+            "`argiope crawl` with the same seeds crawls it again; `argiope retry ID` tries failed pages again"
+        }
+        ErrorCode::EndpointUnreachable => {
+            "does the node run, and is this its http.listen? `--endpoint` or `client.endpoint` names another one"
+        }
+        ErrorCode::KeyRefused => "name the key with `client.key` (ARGIOPE_CLIENT_KEY=env:NAME or file:PATH)",
+        ErrorCode::RequestInvalid => "correct the listed mistakes; docs/API.md describes every request",
+        ErrorCode::NotFound => "docs/API.md lists all paths",
+        ErrorCode::IdempotencyConflict => "use a new Idempotency-Key for another request",
+        ErrorCode::NodeBusy => "send the request again in a few seconds",
         ErrorCode::Internal => "please report it with the lines above",
     }
 }

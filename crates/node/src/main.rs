@@ -1,12 +1,15 @@
 //! The binary `argiope`: command line, configuration, telemetry, and the demo site. Policy lives here, the crawl
 //! itself in the crates below.
 
+mod api;
 mod boot;
 mod cli;
+mod cluster_view;
 mod config;
 mod control;
 mod demo;
 mod errors;
+mod http;
 #[cfg(feature = "sabotage")]
 mod sabotage;
 mod telemetry;

@@ -46,6 +46,8 @@ error_codes! {
     UnknownJob = "AR0005", exit 2, "there is no such job";
     /// A file given by the user cannot be read or written.
     File = "AR0006", exit 2, "a file cannot be read or written";
+    /// A job in a final state cannot go on.
+    JobEnded = "AR0007", exit 2, "the job has ended";
     /// The egress policy denies an address.
     EgressDenied = "AR0101", exit 5, "the egress policy denies the address";
     /// Every seed was refused.
@@ -74,6 +76,18 @@ error_codes! {
     PagesFailed = "AR0401", exit 3, "some pages failed";
     /// Interrupted; work in flight was finished, the rest waits.
     Interrupted = "AR0402", exit 130, "interrupted and drained";
+    /// The HTTP interface that a command talks to does not answer.
+    EndpointUnreachable = "AR0601", exit 4, "the endpoint does not answer";
+    /// The HTTP interface wants a bearer key, or another one.
+    KeyRefused = "AR0602", exit 2, "the key is refused";
+    /// A request over HTTP is not understood; all mistakes are listed.
+    RequestInvalid = "AR0603", exit 2, "the request has mistakes";
+    /// Nothing is at this path, or what it names is not known.
+    NotFound = "AR0604", exit 2, "there is no such thing";
+    /// An idempotency key came again with another request.
+    IdempotencyConflict = "AR0605", exit 2, "the idempotency key was used for another request";
+    /// The node does not take it now: it stops, or has too much to do.
+    NodeBusy = "AR0606", exit 4, "the node does not take the request now";
     /// A defect of ours.
     Internal = "AR0901", exit 1, "a defect in argiope";
 }

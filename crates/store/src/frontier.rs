@@ -95,6 +95,17 @@ pub struct HostSummary {
     pub next: Option<argiope_protocol::CanonicalUrl>,
 }
 
+/// What waits in a shard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShardLoad {
+    /// Hosts with something queued or leased.
+    pub n_hosts: u64,
+    /// Queued URLs of running jobs.
+    pub n_queued: u64,
+    /// Leases out.
+    pub n_leased: u64,
+}
+
 /// A cached robots.txt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RobotsRecord {
@@ -284,6 +295,15 @@ pub trait FrontierStore: Send + Sync + 'static {
     async fn block_host(&self, claim: &Claim, host: &Host, until: Timestamp) -> Result<()>;
     /// All hosts of a shard with something queued or leased.
     async fn hosts(&self, claim: &Claim, now: Timestamp) -> Result<Vec<HostSummary>>;
+    /// What waits in a shard, whoever owns it.
+    async fn load(&self, shard: ShardId) -> Result<ShardLoad>;
+    /// A host as [`FrontierStore::hosts`] lists it, whoever owns its shard; one that was seen before is answered also
+    /// when nothing of it waits.
+    async fn host(&self, host: &Host) -> Result<Option<HostSummary>>;
+    /// Where a URL stands in a job; `None` when the job never took it. A store that does not keep the URL of an ended
+    /// page answers it with the source `Known`. May read the job's whole queue in the URL's shard: for questions of a
+    /// person, not for the crawl.
+    async fn url(&self, id: JobId, url: &argiope_protocol::CanonicalUrl) -> Result<Option<UrlEntry>>;
     /// Keeps a robots.txt.
     async fn put_robots(&self, claim: &Claim, origin: &Origin, record: &RobotsRecord) -> Result<()>;
     /// The kept robots.txt.

@@ -39,12 +39,6 @@ impl Engine {
         self.frontier.claims()
     }
 
-    /// Fetches under way.
-    #[must_use]
-    pub fn n_fetching(&self) -> u32 {
-        self.orders.fetch.edge().in_flight().items
-    }
-
     /// Hands all shards over to others, one after the other. `false` when the deadline came first: what is left runs out
     /// by itself.
     pub async fn leave(&self, deadline: Duration) -> bool {

@@ -19,33 +19,56 @@ impl Engine {
     /// # Errors
     /// When a pattern is not valid or the frontier does not answer.
     pub async fn submit(&self, spec: JobSpec) -> Result<Submitted, EngineError> {
-        let identity = spec.identity();
-        let earlier: Vec<JobRecord> = self
-            .context
-            .stores
-            .frontier
-            .jobs()
-            .await?
-            .into_iter()
-            .filter(|job| job.spec.identity() == identity)
-            .collect();
+        let earlier = self.earlier(spec.identity()).await?;
         let unfinished = earlier.iter().rev().find(|job| matches!(job.state, JobState::Running | JobState::Paused));
-        let (id, how) = match unfinished {
-            Some(job) => (job.id, How::Resumed),
-            None if earlier.is_empty() => (JobId::from_uuid(uuid::Uuid::now_v7()), How::New),
-            None => (JobId::from_uuid(uuid::Uuid::now_v7()), How::Recrawl),
-        };
-        if how == How::Resumed {
-            self.context.stores.frontier.update_job(id, &spec).await?;
-        } else {
-            JobRuntime::try_new(id, spec.clone(), Vec::new(), now()).map_err(EngineError::Patterns)?;
-            self.context.stores.frontier.create_job(id, &spec, now()).await?;
+        match unfinished {
+            Some(job) => {
+                self.context.stores.frontier.update_job(job.id, &spec).await?;
+                self.begin(job.id, &spec, How::Resumed).await
+            }
+            None => self.make(JobId::from_uuid(uuid::Uuid::now_v7()), &spec, !earlier.is_empty()).await,
         }
+    }
+
+    /// Takes a job under an id of the caller's. When the id is there already, nothing is changed and [`How::Known`]
+    /// answered: whoever did not hear the first answer may ask again, also after a restart.
+    ///
+    /// # Errors
+    /// When a pattern is not valid or the frontier does not answer.
+    pub async fn submit_as(&self, id: JobId, spec: JobSpec) -> Result<Submitted, EngineError> {
+        match self.context.stores.frontier.job(id).await {
+            Err(argiope_store::Error::UnknownJob(_)) => {
+                let is_recrawl = !self.earlier(spec.identity()).await?.is_empty();
+                self.make(id, &spec, is_recrawl).await
+            }
+            Err(error) => Err(error.into()),
+            // Made by a call that broke off before its seeds were offered.
+            Ok(job) if job.state == JobState::Running && self.context.jobs.get(id).is_none() => {
+                self.begin(id, &job.spec, How::Resumed).await?;
+                Ok(Submitted { job: id, how: How::Known })
+            }
+            Ok(_) => Ok(Submitted { job: id, how: How::Known }),
+        }
+    }
+
+    /// Jobs that are the same crawl, oldest first.
+    async fn earlier(&self, identity: [u8; 16]) -> Result<Vec<JobRecord>, EngineError> {
+        let jobs = self.context.stores.frontier.jobs().await?;
+        Ok(jobs.into_iter().filter(|job| job.spec.identity() == identity).collect())
+    }
+
+    async fn make(&self, id: JobId, spec: &JobSpec, is_recrawl: bool) -> Result<Submitted, EngineError> {
+        JobRuntime::try_new(id, spec.clone(), Vec::new(), now()).map_err(EngineError::Patterns)?;
+        self.context.stores.frontier.create_job(id, spec, now()).await?;
+        self.begin(id, spec, if is_recrawl { How::Recrawl } else { How::New }).await
+    }
+
+    async fn begin(&self, id: JobId, spec: &JobSpec, how: How) -> Result<Submitted, EngineError> {
         let record = self.context.stores.frontier.set_job_state(id, JobState::Running, now()).await?;
         self.context.register(&record).await?;
-        self.context.offer_seeds(id, &spec).await?;
+        self.context.offer_seeds(id, spec).await?;
         if how == How::Recrawl {
-            self.offer_known(id, &spec, identity).await?;
+            self.offer_known(id, spec, spec.identity()).await?;
         }
         self.context.watch(id).await?;
         Ok(Submitted { job: id, how })

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod jobs;
+mod look;
 mod start;
 
 use crate::event::Event;
@@ -60,6 +61,21 @@ pub enum How {
     Resumed,
     /// A finished job is crawled again: what did not change is neither fetched whole nor embedded.
     Recrawl,
+    /// It was there under this id: nothing was changed.
+    Known,
+}
+
+impl How {
+    /// The stable word for it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Resumed => "resumed",
+            Self::Recrawl => "recrawl",
+            Self::Known => "known",
+        }
+    }
 }
 
 /// A job that the engine works on.

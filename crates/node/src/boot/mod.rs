@@ -1,23 +1,31 @@
 //! From a configuration to open stores and a running engine: the only module that talks to the engine.
 //!
-//! Verbs see [`Stores`] (the three contracts), [`Running`] (a started engine), [`search`] and [`client`].
+//! Verbs see [`Stores`] (the three contracts), [`Running`] (a started engine), [`Node`] (one that answers over HTTP and
+//! runs until it is stopped), [`search`] and [`client`]. [`Service`] is what they ask, whoever holds the stores.
 
+mod intake;
 mod model;
 mod named;
+mod node;
 mod outgoing;
+mod rules;
 mod running;
 mod seeds;
 mod service;
+mod standing;
 mod stores;
 mod verify;
 
 pub(crate) use argiope_actors::support::now;
+pub(crate) use intake::job_spec;
 pub(crate) use model::embedder;
 pub(crate) use named::{find_job, unknown_job};
+pub(crate) use node::{Node, Wish};
 pub(crate) use outgoing::client;
-pub(crate) use running::{How, Running};
-pub(crate) use seeds::check_seeds;
-pub(crate) use service::{Exported, Service, check_unended, ended};
+pub(crate) use rules::{ROBOTS_TOKEN, egress_verdict, kept_robots_verdict, robots_summary, scope_verdict, verdict};
+pub(crate) use running::{Events, Running};
+pub(crate) use seeds::{check_seeds, parse_url};
+pub(crate) use service::{MAX_PAGES, Service, check_unended, ended};
 pub(crate) use stores::{Stores, vectors_on_server};
 pub(crate) use verify::Findings;
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-pub(crate) use argiope_actors::{How, Submitted};
+pub(crate) use argiope_actors::Submitted;
 
 /// How often a job's record is looked at while it is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -30,11 +30,18 @@ const REST_PER_COUNT: u32 = 50;
 pub(crate) struct Running {
     /// Its stores.
     pub(crate) stores: Stores,
+    /// What may be asked of it.
+    pub(crate) service: Service,
+    /// What it counts.
+    pub(crate) registry: Arc<Registry>,
     engine: Arc<Engine>,
-    events: Receiver<Event>,
+    events: Events,
     _control: Option<Server>,
-    metrics: Option<(MetricsFile, Arc<Registry>)>,
+    metrics_file: Option<MetricsFile>,
 }
+
+/// What an engine tells, as JSON.
+pub(crate) struct Events(Receiver<Event>);
 
 impl Running {
     /// Starts the engine on open stores.
@@ -42,7 +49,19 @@ impl Running {
     /// # Errors
     /// When a store or the embedder is not available.
     pub(crate) async fn start(config: &Config, stores: Stores) -> Result<Self> {
-        let mut registry = telemetry::registry();
+        Self::start_counting(config, stores, telemetry::registry(), config.metrics_file.is_some()).await
+    }
+
+    /// The same, with a registry in which others count too. Queues are counted when somebody reads them.
+    ///
+    /// # Errors
+    /// As [`Running::start`].
+    pub(crate) async fn start_counting(
+        config: &Config,
+        stores: Stores,
+        mut registry: Registry,
+        counts_queues: bool,
+    ) -> Result<Self> {
         let mut engine_config = EngineConfig::new(embedder(config)?, Metrics::register(&mut registry));
         engine_config.node = config.name.clone();
         engine_config.egress = egress_config(config)?;
@@ -52,16 +71,18 @@ impl Running {
         engine_config.start_window = config.frontier.start_window;
         let engine = Arc::new(Engine::start(engine_config, stores.for_engine()).await.map_err(failed)?);
         registry.register_collector(Box::new(telemetry::Egress(Arc::clone(engine.egress_counters()))));
-        let events = engine.subscribe();
-        let metrics = config.metrics_file.as_ref().map(|path| (MetricsFile::new(path), Arc::new(registry)));
-        if let Some((file, registry)) = metrics.clone() {
-            let engine = Arc::clone(&engine);
-            drop(tokio::spawn(async move { keep_metrics(&file, &registry, &engine).await }));
+        let registry = Arc::new(registry);
+        let events = Events::new(engine.subscribe());
+        let metrics_file = config.metrics_file.as_ref().map(|path| MetricsFile::new(path));
+        if counts_queues {
+            let (file, registry, engine) = (metrics_file.clone(), Arc::clone(&registry), Arc::clone(&engine));
+            drop(tokio::spawn(async move { keep_metrics(file.as_ref(), &registry, &engine).await }));
         }
-        let control = Server::start(&config.data_dir, Service::of_crawl(config, &stores, &engine))
+        let service = Service::of_crawl(config, &stores, &engine);
+        let control = Server::start(&config.data_dir, service.clone())
             .inspect_err(|error| tracing::warn!(%error, "other commands cannot reach this crawl"))
             .ok();
-        Ok(Self { stores, engine, events, _control: control, metrics })
+        Ok(Self { stores, service, registry, engine, events, _control: control, metrics_file })
     }
 
     /// Hands in a job.
@@ -72,27 +93,26 @@ impl Running {
         self.engine.submit(spec).await.map_err(failed)
     }
 
-    /// The next events, each as one JSON object: waits for the first and takes those that are there by then. `None`
-    /// when there are no more.
+    /// As [`Events::next`].
     pub(crate) async fn next_events(&mut self) -> Option<Vec<Value>> {
-        let first = match self.events.recv().await {
-            Ok(event) => to_json(&event),
-            Err(RecvError::Lagged(n_lost)) => lagged(n_lost),
-            Err(RecvError::Closed) => return None,
-        };
-        let mut events = vec![first];
-        events.extend(self.pending_events());
-        Some(events)
+        self.events.next().await
     }
 
-    /// The events that are there without waiting.
+    /// As [`Events::pending`].
     pub(crate) fn pending_events(&mut self) -> Vec<Value> {
-        let mut events = Vec::new();
-        loop {
-            match self.events.try_recv() {
-                Ok(event) => events.push(to_json(&event)),
-                Err(TryRecvError::Lagged(n_lost)) => events.push(lagged(n_lost)),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return events,
+        self.events.pending()
+    }
+
+    /// Waits until a stage failed so often that the engine gave up; answers which.
+    pub(crate) fn given_up(&self) -> impl Future<Output = &'static str> + Send + 'static {
+        let mut events = self.engine.subscribe();
+        async move {
+            loop {
+                match events.recv().await {
+                    Ok(Event::GaveUp { stage }) => return stage,
+                    Err(RecvError::Closed) => return "supervisor",
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                }
             }
         }
     }
@@ -125,8 +145,43 @@ impl Running {
 
     /// Writes the metrics file, when one is configured: the last numbers come after the last tick.
     pub(crate) async fn write_metrics(&self) {
-        if let Some((file, registry)) = &self.metrics {
-            write_metrics(file, registry, &self.engine).await;
+        if self.metrics_file.is_some() {
+            write_metrics(self.metrics_file.as_ref(), &self.registry, &self.engine).await;
+        }
+    }
+}
+
+impl Events {
+    /// From a subscription.
+    pub(crate) const fn new(events: Receiver<Event>) -> Self {
+        Self(events)
+    }
+
+    /// The next events, each as one JSON object: waits for the first and takes those that are there by then. `None`
+    /// when there are no more.
+    ///
+    /// # Cancel
+    /// No event is lost: it is taken in the step that ends the future.
+    pub(crate) async fn next(&mut self) -> Option<Vec<Value>> {
+        let first = match self.0.recv().await {
+            Ok(event) => to_json(&event),
+            Err(RecvError::Lagged(n_lost)) => lagged(n_lost),
+            Err(RecvError::Closed) => return None,
+        };
+        let mut events = vec![first];
+        events.extend(self.pending());
+        Some(events)
+    }
+
+    /// The events that are there without waiting.
+    pub(crate) fn pending(&mut self) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            match self.0.try_recv() {
+                Ok(event) => events.push(to_json(&event)),
+                Err(TryRecvError::Lagged(n_lost)) => events.push(lagged(n_lost)),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return events,
+            }
         }
     }
 }
@@ -147,7 +202,7 @@ fn is_over(record: &JobRecord) -> bool {
     record.state != JobState::Running && record.counters.leased == 0
 }
 
-async fn keep_metrics(file: &MetricsFile, registry: &Registry, engine: &Engine) {
+async fn keep_metrics(file: Option<&MetricsFile>, registry: &Registry, engine: &Engine) {
     loop {
         let began = Instant::now();
         write_metrics(file, registry, engine).await;
@@ -155,11 +210,11 @@ async fn keep_metrics(file: &MetricsFile, registry: &Registry, engine: &Engine) 
     }
 }
 
-async fn write_metrics(file: &MetricsFile, registry: &Registry, engine: &Engine) {
+async fn write_metrics(file: Option<&MetricsFile>, registry: &Registry, engine: &Engine) {
     if let Err(error) = engine.measure_queues().await {
         tracing::warn!(%error, "queues not counted");
     }
-    if let Err(error) = file.write(registry) {
+    if let Some(Err(error)) = file.map(|file| file.write(registry)) {
         tracing::warn!(%error, "metrics file not written");
     }
 }

@@ -14,12 +14,25 @@ const MAX_LISTED: usize = 5;
 /// Names that are looked up to learn whether they are the user's own; more are taken for somebody else's.
 const MAX_LOOKED_UP: usize = 32;
 
+/// A URL as a person types it: without a scheme it is https.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_url(text: &str) -> std::result::Result<CanonicalUrl, String> {
+    let shown: String = text.chars().take(200).collect();
+    let has_scheme = text.contains("://");
+    let is_host_like =
+        !has_scheme && text.split('/').next().is_some_and(|host| host.contains('.') && !host.contains(' '));
+    let full = if is_host_like { format!("https://{text}") } else { text.to_owned() };
+    CanonicalUrl::parse(&full).map_err(|error| format!("{shown:?}: {error}"))
+}
+
 /// Fails when every seed is denied as it is written, or when a foreign host is crawled without a contact. A name that
-/// leads to a denied address is found out when it is fetched.
+/// leads to a denied address is found out when it is fetched. Answers which of them are not crawled.
 ///
 /// # Errors
 /// `AR0101`, `AR0004`.
-pub(crate) async fn check_seeds(config: &Config, seeds: &[CanonicalUrl]) -> Result<()> {
+pub(crate) async fn check_seeds(config: &Config, seeds: &[CanonicalUrl]) -> Result<Vec<String>> {
     let policy = Policy::new(config.egress.allow_cidrs.clone(), config.egress.allow_ports.clone());
     let mut denied: Vec<(&CanonicalUrl, Denied)> = Vec::new();
     let mut hosts: BTreeSet<Host> = BTreeSet::new();
@@ -32,14 +45,13 @@ pub(crate) async fn check_seeds(config: &Config, seeds: &[CanonicalUrl]) -> Resu
     if denied.len() == seeds.len() {
         return Err(all_denied(&denied));
     }
-    for (seed, denied) in denied.iter().take(MAX_LISTED) {
-        crate::cli::output::note(format!("warning: {seed} is not crawled: {denied}"));
-    }
+    let listed = denied.iter().take(MAX_LISTED);
+    let warnings = listed.map(|(seed, denied)| format!("{seed} is not crawled: {denied}")).collect();
     if config.crawl.contact.is_some() {
-        return Ok(());
+        return Ok(warnings);
     }
     match first_foreign(config, &hosts).await? {
-        None => Ok(()),
+        None => Ok(warnings),
         Some(host) => Err(CliError::new(ErrorCode::ContactMissing, format!("{host} is not known to be yours"))
             .because("its owner must be able to write to whoever crawls it; the contact is sent in User-Agent")),
     }
@@ -119,5 +131,16 @@ mod tests {
         check("", &["https://docs.example.org/", "http://10.0.0.1/"], "AR0004").await;
         check("[egress]\nallow_cidrs = [\"10.0.0.0/8\"]", &["http://93.184.215.14/"], "AR0004").await;
         check("[crawl]\ncontact = \"me@example.org\"", &["https://docs.example.org/"], "").await;
+    }
+
+    #[test]
+    fn a_url_may_be_typed_without_its_scheme() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(parse_url(text).map_or_else(|e| e, String::from), expected);
+        };
+        check("docs.example.org/a", "https://docs.example.org/a");
+        check("http://a.example", "http://a.example/");
+        check("ftp://a.example/", "\"ftp://a.example/\": scheme \"ftp\" is not http or https");
+        check("nonsense", "\"nonsense\": relative URL without a base");
     }
 }

@@ -2,41 +2,39 @@
 
 use super::verify::{self, Findings};
 use super::{Found, Question, Stores, find_job, now};
+use crate::api::{PagePart, PageView, page};
 use crate::config::Config;
 use crate::errors::{CliError, Result};
 use argiope_actors::Engine;
-use argiope_protocol::{ErrorCode, JobId, JobState, PageKey, PageRecord, RejectReason};
+use argiope_protocol::{CanonicalUrl, ErrorCode, JobId, JobState, PageKey, PageRecord, RejectReason};
 use argiope_store::frontier::{JobRecord, UrlEntry, UrlFilter};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Pages looked at for one answer.
-const MAX_PAGES: usize = 200;
+pub(crate) const MAX_PAGES: usize = 200;
 /// An answer is full when its Markdown and links have this many bytes: a page more makes at most twice its bound.
 const FULL_BYTES: usize = 4 * 1024 * 1024;
 
 /// Answers, on open stores.
 #[derive(Clone)]
 pub(crate) struct Service {
-    config: Config,
-    stores: Stores,
-    engine: Option<Arc<Engine>>,
-}
-
-/// A page of a job, for an export.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Exported {
-    /// Which one.
-    pub(crate) key: PageKey,
-    /// Its record and Markdown; nothing when a later crawl removed it.
-    pub(crate) page: Option<(PageRecord, String)>,
+    pub(super) config: Config,
+    pub(super) stores: Stores,
+    pub(super) engine: Option<Arc<Engine>>,
+    /// Held while a job is taken.
+    pub(super) intake: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Service {
     /// Beside the engine that works on the stores.
     pub(crate) fn of_crawl(config: &Config, stores: &Stores, engine: &Arc<Engine>) -> Self {
-        Self { config: config.clone(), stores: stores.clone(), engine: Some(Arc::clone(engine)) }
+        Self {
+            config: config.clone(),
+            stores: stores.clone(),
+            engine: Some(Arc::clone(engine)),
+            intake: Arc::default(),
+        }
     }
 
     /// Of a command that opens the stores itself.
@@ -44,7 +42,7 @@ impl Service {
     /// # Errors
     /// As [`Stores::open`].
     pub(crate) async fn open(config: &Config) -> Result<Self> {
-        Ok(Self { config: config.clone(), stores: Stores::open(config).await?, engine: None })
+        Ok(Self { config: config.clone(), stores: Stores::open(config).await?, engine: None, intake: Arc::default() })
     }
 
     pub(crate) async fn jobs(&self) -> Result<Vec<JobRecord>> {
@@ -64,7 +62,7 @@ impl Service {
     /// Lets a job go on in the running crawl.
     ///
     /// # Errors
-    /// `AR0001` when the job has ended.
+    /// `AR0007` when the job has ended.
     pub(crate) async fn resume(&self, id: &str) -> Result<JobRecord> {
         let job = self.job(id).await?;
         check_unended(&job)?;
@@ -82,8 +80,7 @@ impl Service {
     }
 
     async fn go_on(&self, job: JobId) -> Result<JobRecord> {
-        let missing = || CliError::new(ErrorCode::Internal, "no crawl runs in this process");
-        self.engine.as_ref().ok_or_else(missing)?.resume(job).await.map_err(super::running::failed)
+        self.working_engine()?.resume(job).await.map_err(super::running::failed)
     }
 
     pub(crate) async fn urls(
@@ -100,26 +97,70 @@ impl Service {
         Ok(self.stores.frontier.reject_samples(job).await?)
     }
 
-    /// Pages of a job in key order, after `after`; an empty list is the end.
-    pub(crate) async fn pages(&self, job: JobId, after: Option<PageKey>) -> Result<Vec<Exported>> {
+    /// Pages of a job in key order, after `after`, at most `limit` and fewer when they are large; without a `next` it
+    /// is the end.
+    pub(crate) async fn pages(
+        &self,
+        job: JobId,
+        after: Option<PageKey>,
+        limit: usize,
+        has_markdown: bool,
+    ) -> Result<PagePart> {
         let tenant = self.stores.frontier.job(job).await?.spec.tenant;
-        let mut pages = Vec::new();
+        let mut part = PagePart::default();
         let mut n_bytes = 0;
-        for (key, _) in self.urls(job, UrlFilter::Pages, after, MAX_PAGES).await? {
-            let page = match self.stores.pages.record(&tenant, &key).await? {
-                None => None,
-                Some(record) => {
-                    let markdown = self.stores.pages.markdown(&tenant, &key).await?.unwrap_or_default();
-                    n_bytes += markdown.len() + record.outlinks.iter().map(|url| url.as_str().len()).sum::<usize>();
-                    Some((record, markdown))
-                }
-            };
-            pages.push(Exported { key, page });
+        for (key, _) in self.urls(job, UrlFilter::Pages, after, limit.min(MAX_PAGES)).await? {
+            part.next = Some(page::cursor(&key));
+            match self.stores.pages.record(&tenant, &key).await? {
+                None => part.missing += 1,
+                Some(record) => self.add_page(&mut part, &mut n_bytes, record, has_markdown).await?,
+            }
             if n_bytes >= FULL_BYTES {
                 break;
             }
         }
-        Ok(pages)
+        Ok(part)
+    }
+
+    /// Pages of all jobs, as [`Service::pages`].
+    pub(crate) async fn all_pages(&self, after: Option<PageKey>, limit: usize, has_markdown: bool) -> Result<PagePart> {
+        let mut part = PagePart::default();
+        let mut n_bytes = 0;
+        for record in self.stores.pages.scan(&self.config.tenant, after, limit.min(MAX_PAGES)).await? {
+            part.next = Some(page::cursor(&record.key));
+            self.add_page(&mut part, &mut n_bytes, record, has_markdown).await?;
+            if n_bytes >= FULL_BYTES {
+                break;
+            }
+        }
+        Ok(part)
+    }
+
+    /// The page that is stored under a URL.
+    pub(crate) async fn page(&self, url: &CanonicalUrl, has_markdown: bool) -> Result<Option<PageView>> {
+        let Some(record) = self.stores.pages.record(&self.config.tenant, &PageKey::of(url)).await? else {
+            return Ok(None);
+        };
+        let mut part = PagePart::default();
+        self.add_page(&mut part, &mut 0, record, has_markdown).await?;
+        Ok(part.items.pop())
+    }
+
+    async fn add_page(
+        &self,
+        part: &mut PagePart,
+        n_bytes: &mut usize,
+        record: PageRecord,
+        has_markdown: bool,
+    ) -> Result<()> {
+        let markdown = match has_markdown {
+            true => Some(self.stores.pages.markdown(&record.tenant, &record.key).await?.unwrap_or_default()),
+            false => None,
+        };
+        *n_bytes += markdown.as_ref().map_or(0, String::len);
+        *n_bytes += record.outlinks.iter().map(|url| url.as_str().len()).sum::<usize>();
+        part.items.push(PageView::new(record, markdown));
+        Ok(())
     }
 
     /// Beside a running crawl only what holds at every instant of it is compared, and nothing is removed.
@@ -138,13 +179,12 @@ impl Service {
 /// Refuses a job in a final state.
 ///
 /// # Errors
-/// `AR0001`.
+/// `AR0007`.
 pub(crate) fn check_unended(job: &JobRecord) -> Result<()> {
     if matches!(job.state, JobState::Running | JobState::Paused) { Ok(()) } else { Err(ended(job)) }
 }
 
 /// The job stays as it is.
 pub(crate) fn ended(job: &JobRecord) -> CliError {
-    CliError::new(ErrorCode::Usage, format!("job {} is {} and stays so", job.id, job.state.code()))
-        .advise("`argiope crawl` with the same seeds crawls it again; `argiope retry ID` tries failed pages again")
+    CliError::new(ErrorCode::JobEnded, format!("job {} is {} and stays so", job.id, job.state.code()))
 }

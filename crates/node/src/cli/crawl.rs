@@ -2,10 +2,9 @@
 
 use super::settings::Settings;
 use super::{Context, output, run};
-use crate::boot::{self, How, Running, Stores};
-use crate::config::Config;
+use crate::boot::{self, Running, Stores};
 use crate::errors::{CliError, Result};
-use argiope_protocol::{CanonicalUrl, ErrorCode, JobSpec};
+use argiope_protocol::{CanonicalUrl, ErrorCode};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -31,21 +30,19 @@ pub(crate) struct Arguments {
 /// Crawls to the end.
 pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
     let seeds = read_seeds(&arguments)?;
-    boot::check_seeds(&context.config, &seeds).await?;
+    for warning in boot::check_seeds(&context.config, &seeds).await? {
+        output::note(format!("warning: {warning}"));
+    }
     let stores = Stores::open(&context.config).await?;
-    let spec = job_spec(&context.config, seeds);
+    let spec = boot::job_spec(&context.config, seeds);
     for paused in stores.pause_others(spec.identity()).await? {
         output::note(format!("job {paused} was running and waits now; `argiope resume {paused}` goes on with it"));
     }
     let mut running = Running::start(&context.config, stores).await?;
     let submitted = running.submit(spec).await?;
-    let (word, said) = match submitted.how {
-        How::New => ("new", "new job"),
-        How::Resumed => ("resumed", "going on with job"),
-        How::Recrawl => ("recrawl", "crawling again as job"),
-    };
+    let word = submitted.how.code();
     if !context.output.is_json {
-        output::note(format!("{said} {}", submitted.job));
+        output::note(format!("{} {}", said(word), submitted.job));
     }
     context.output.object(&serde_json::json!({
         "event": "job_started", "job": submitted.job, "how": word, "data_dir": context.config.data_dir,
@@ -53,18 +50,13 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
     run::to_the_end(&mut running, submitted.job, context).await
 }
 
-/// The job that these seeds and this configuration ask for.
-pub(crate) fn job_spec(config: &Config, seeds: Vec<CanonicalUrl>) -> JobSpec {
-    let crawl = &config.crawl;
-    JobSpec {
-        tenant: config.tenant.clone(),
-        seeds,
-        scope: crawl.scope.clone(),
-        limits: crawl.limits,
-        politeness: crawl.politeness,
-        process: crawl.process,
-        retain: crawl.retain,
-        sitemaps: crawl.sitemaps,
+/// How a job came to be, for a person.
+fn said(how: &str) -> &'static str {
+    match how {
+        "new" => "new job",
+        "resumed" => "going on with job",
+        "recrawl" => "crawling again as job",
+        _ => "following job",
     }
 }
 
@@ -85,7 +77,7 @@ fn read_seeds(arguments: &Arguments) -> Result<Vec<CanonicalUrl>> {
     let mut seeds = Vec::new();
     let mut mistakes = Vec::new();
     for text in &texts {
-        match parse_url(text) {
+        match boot::parse_url(text) {
             Ok(url) if seen.insert(url.as_str().to_owned()) => seeds.push(url),
             Ok(_) => {}
             Err(mistake) => mistakes.push(mistake),
@@ -97,16 +89,6 @@ fn read_seeds(arguments: &Arguments) -> Result<Vec<CanonicalUrl>> {
     let error =
         CliError::new(ErrorCode::InvalidUrl, format!("{} of {} seeds cannot be crawled", mistakes.len(), texts.len()));
     Err(mistakes.into_iter().take(MAX_LISTED).fold(error, CliError::because))
-}
-
-/// A URL as a person types it: without a scheme it is https.
-pub(crate) fn parse_url(text: &str) -> std::result::Result<CanonicalUrl, String> {
-    let shown: String = text.chars().take(200).collect();
-    let has_scheme = text.contains("://");
-    let is_host_like =
-        !has_scheme && text.split('/').next().is_some_and(|host| host.contains('.') && !host.contains(' '));
-    let full = if is_host_like { format!("https://{text}") } else { text.to_owned() };
-    CanonicalUrl::parse(&full).map_err(|error| format!("{shown:?}: {error}"))
 }
 
 fn read_seeds_file(path: &Path) -> Result<String> {
@@ -124,20 +106,4 @@ fn read_seeds_file(path: &Path) -> Result<String> {
             .because(format!("at most {MAX_SEEDS_BYTES} bytes of seeds are read")));
     }
     Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_may_be_typed_without_its_scheme() {
-        let check = |text: &str, expected: &str| {
-            assert_eq!(parse_url(text).map_or_else(|e| e, String::from), expected);
-        };
-        check("docs.example.org/a", "https://docs.example.org/a");
-        check("http://a.example", "http://a.example/");
-        check("ftp://a.example/", "\"ftp://a.example/\": scheme \"ftp\" is not http or https");
-        check("nonsense", "\"nonsense\": relative URL without a base");
-    }
 }

@@ -1,6 +1,6 @@
 //! `argiope demo`: argiope's own documentation as a small site on loopback, crawled, and asked three questions.
 
-use super::{Context, crawl, run, search};
+use super::{Context, run, search};
 use crate::boot::{self, Mode, Question, Running, Stores};
 use crate::demo::Site;
 use crate::errors::{CliError, Result};
@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments, mut context: Context) -> Result<u8
         .map_err(|error| CliError::new(ErrorCode::Internal, "the demo's URL is not valid").because(error))?;
     let stores = Stores::open(&context.config).await?;
     let mut running = Running::start(&context.config, stores.clone()).await?;
-    let submitted = running.submit(crawl::job_spec(&context.config, vec![seed])).await?;
+    let submitted = running.submit(boot::job_spec(&context.config, vec![seed])).await?;
     let status = run::to_the_end(&mut running, submitted.job, &context).await?;
     for question in QUESTIONS {
         ask(question, &stores, &context).await?;

@@ -1,9 +1,10 @@
 //! `argiope export ID --format jsonl|markdown --out DIR`.
 
 use super::{Context, jobs};
+use crate::api::{PageView, page};
 use crate::control::Session;
 use crate::errors::{CliError, Result};
-use argiope_protocol::{CanonicalUrl, PageKey, PageRecord};
+use argiope_protocol::{CanonicalUrl, PageKey};
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -36,18 +37,13 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
     let mut session = Session::new(&context.config);
     let job = session.job(&arguments.id).await?;
     let mut writer = Writer::new(arguments.format, &arguments.out)?;
-    let mut after: Option<PageKey> = None;
-    let mut n_without = 0_u64;
+    let (mut after, mut n_without) = (None, 0);
     loop {
-        let pages = session.pages(job.id, after).await?;
-        let Some(last) = pages.last() else { break };
-        after = Some(last.key);
-        for exported in &pages {
-            match &exported.page {
-                Some((record, markdown)) => writer.write(record, markdown)?,
-                None => n_without += 1,
-            }
-        }
+        let part = session.pages(job.id, after).await?;
+        part.items.iter().try_for_each(|page| writer.write(page))?;
+        n_without += part.missing;
+        let Some(next) = part.next else { break };
+        after = page::parse_cursor(&next);
     }
     writer.finish()?;
     let n_pages = writer.n_pages;
@@ -79,16 +75,16 @@ impl Writer {
         Ok(Self { format, out: out.to_path_buf(), lines, n_pages: 0 })
     }
 
-    fn write(&mut self, record: &PageRecord, markdown: &str) -> Result<()> {
+    fn write(&mut self, page: &PageView) -> Result<()> {
         self.n_pages += 1;
         if let Some(lines) = &mut self.lines {
-            return writeln!(lines, "{}", to_json(record, markdown))
+            return writeln!(lines, "{}", to_json(page))
                 .map_err(|error| CliError::file("write", &self.out.join("pages.jsonl"), &error));
         }
-        let path = self.out.join(file_path(&record.url));
+        let path = self.out.join(file_path(&page.url));
         let write = || {
             path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-            std::fs::write(&path, format!("{}{markdown}", front_matter(record)))
+            std::fs::write(&path, format!("{}{}", front_matter(page), page.markdown.as_deref().unwrap_or_default()))
         };
         write().map_err(|error| CliError::file("write", &path, &error))
     }
@@ -102,23 +98,23 @@ impl Writer {
     }
 }
 
-fn to_json(record: &PageRecord, markdown: &str) -> serde_json::Value {
+fn to_json(page: &PageView) -> serde_json::Value {
     serde_json::json!({
-        "url": record.url, "title": record.title, "language": record.language, "depth": record.depth,
-        "status": record.fetch.status, "content_type": record.fetch.content_type,
-        "fetched_at": jobs::time(record.fetch.fetched_at), "chunks": record.chunks.len(),
-        "links": record.outlinks, "problems": record.problems, "markdown": markdown,
+        "url": page.url, "title": page.title, "language": page.language, "depth": page.depth,
+        "status": page.status, "content_type": page.content_type,
+        "fetched_at": jobs::time(page.fetched_at), "chunks": page.chunks,
+        "links": page.links, "problems": page.problems, "markdown": page.markdown.as_deref().unwrap_or_default(),
     })
 }
 
 /// YAML whose values are JSON strings: every JSON string is a YAML string.
-fn front_matter(record: &PageRecord) -> String {
+fn front_matter(page: &PageView) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     format!(
         "---\ntitle: {}\nurl: {}\nfetched_at: {}\n---\n\n",
-        quoted(&record.title),
-        quoted(record.url.as_str()),
-        jobs::time(record.fetch.fetched_at)
+        quoted(&page.title),
+        quoted(page.url.as_str()),
+        jobs::time(page.fetched_at)
     )
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod explain;
 mod export;
 mod job;
 mod jobs;
+mod node;
 pub(crate) mod output;
 mod run;
 mod search;
@@ -74,6 +75,8 @@ pub(crate) struct Shared {
 enum Verb {
     /// Crawl sites; the same command goes on after a kill, and recrawls when it had finished.
     Crawl(crawl::Arguments),
+    /// Run a node until it is stopped; jobs come over HTTP.
+    Node(node::Arguments),
     /// Ask the index.
     Search(search::Arguments),
     /// List jobs.
@@ -133,6 +136,7 @@ impl Cli {
         match &self.verb {
             Verb::Crawl(arguments) => arguments.settings.add_to(&mut layer),
             Verb::Resume(arguments) | Verb::Retry(arguments) => arguments.reach.add_to(&mut layer),
+            Verb::Node(arguments) => arguments.add_to(&mut layer),
             Verb::Check(arguments) => arguments.add_to(&mut layer),
             Verb::Config(arguments) => arguments.settings.add_to(&mut layer),
             _ => {}
@@ -166,6 +170,7 @@ impl Cli {
 async fn dispatch(verb: Verb, context: Context) -> Result<u8> {
     match verb {
         Verb::Crawl(arguments) => Box::pin(crawl::run(arguments, &context)).await,
+        Verb::Node(_) => Box::pin(node::run(&context)).await,
         Verb::Search(arguments) => search::run(arguments, &context).await,
         Verb::Jobs => jobs::run(&context).await,
         Verb::Job(arguments) => job::run(arguments, &context).await,

@@ -111,13 +111,13 @@ async fn drain(running: &mut Running, stop: &mut Stop, deadline: Duration) {
 }
 
 /// Ctrl-C and SIGTERM.
-struct Stop {
+pub(super) struct Stop {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Stop {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let listen = |kind| {
             signal(kind).map_err(|error| {
                 crate::errors::CliError::new(argiope_protocol::ErrorCode::Internal, "signals cannot be listened to")
@@ -127,7 +127,7 @@ impl Stop {
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    async fn requested(&mut self) {
+    pub(super) async fn requested(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

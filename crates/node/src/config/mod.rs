@@ -1,10 +1,12 @@
 //! Configuration: what was typed in file, environment and flags becomes one checked [`Config`].
 //!
 //! [`schema`] lists every key; [`raw`] reads what was typed; [`check`] holds one value against its key;
-//! [`resolve`] (and [`shared`], for what nodes share) merges the layers into the types of [`sections`]. Nothing here touches the process: file text, environment and platform are
+//! [`resolve`] (and [`shared`], for what nodes share) merges the layers into the types of [`sections`]; [`job`] lays a
+//! request's settings over them. Nothing here touches the process: file text, environment and platform are
 //! parameters of [`build`], [`load`] is the thin shell around it.
 
 mod check;
+mod job;
 pub(crate) mod print;
 mod raw;
 mod read;
@@ -16,10 +18,11 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use job::{given_settings, job_settings};
 pub(crate) use raw::{Layer, Mistake, Source, Typed};
 pub(crate) use resolve::Platform;
 pub(crate) use secret::Secret;
-pub(crate) use sections::{Config, Embedder, FrontierBackend, PagesBackend, Vectors};
+pub(crate) use sections::{Client, Config, Crawl, Embedder, FrontierBackend, PagesBackend, Vectors};
 
 use crate::errors::{CliError, Result};
 use argiope_protocol::ErrorCode;

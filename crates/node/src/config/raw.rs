@@ -22,6 +22,8 @@ pub(crate) enum Source {
     Environment(String),
     /// On the command line, by this flag.
     Flag(&'static str),
+    /// In a request over HTTP.
+    Request,
 }
 
 impl fmt::Display for Source {
@@ -31,6 +33,7 @@ impl fmt::Display for Source {
             Self::File { path, line } => write!(f, "{path}:{line}"),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Request => f.write_str("request"),
         }
     }
 }

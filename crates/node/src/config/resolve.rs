@@ -88,7 +88,7 @@ pub(crate) fn resolve(effective: Effectives, platform: &Platform, mistakes: &mut
     }
 }
 
-fn crawl(read: &Read<'_>, contact: Option<String>) -> Crawl {
+pub(super) fn crawl(read: &Read<'_>, contact: Option<String>) -> Crawl {
     Crawl {
         contact,
         limits: Limits {

@@ -11,9 +11,10 @@ use client::ask;
 pub(crate) use server::Server;
 pub(crate) use session::Session;
 
-use crate::boot::{Exported, Findings, Found, Question, Service};
+use crate::api::PagePart;
+use crate::boot::{Findings, Found, MAX_PAGES, Question, Service};
 use crate::errors::CliError;
-use argiope_protocol::{ErrorCode, JobId, JobState, PageKey, RejectReason};
+use argiope_protocol::{JobId, JobState, PageKey, RejectReason};
 use argiope_store::frontier::{JobRecord, UrlEntry, UrlFilter};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -108,7 +109,7 @@ pub(crate) enum Answer {
     /// Samples by reason.
     RejectSamples(Vec<(RejectReason, Vec<String>)>),
     /// Pages in key order.
-    Pages(Vec<Exported>),
+    Pages(PagePart),
     /// What was compared.
     Verified(Findings),
     /// Hits, best first.
@@ -150,7 +151,7 @@ impl Request {
             Self::RejectSamples { job } => {
                 Answer::RejectSamples(service.reject_samples(job).await?.into_iter().collect())
             }
-            Self::Pages { job, after } => Answer::Pages(service.pages(job, after).await?),
+            Self::Pages { job, after } => Answer::Pages(service.pages(job, after, MAX_PAGES, true).await?),
             Self::Verify { keep } => Answer::Verified(service.verify(keep).await?),
             Self::Search(question) => Answer::Hits(service.search(question).await?),
         })
@@ -170,9 +171,7 @@ impl Answer {
     /// The answer, or the error that the crawl met.
     fn accept(self) -> crate::errors::Result<Self> {
         let Self::Refused { code, message, causes, next } = self else { return Ok(self) };
-        let code = ErrorCode::ALL.iter().find(|known| known.code() == code).copied().unwrap_or(ErrorCode::Internal);
-        let error = CliError::new(code, message).advise(next);
-        Err(causes.into_iter().fold(error, CliError::because))
+        Err(CliError::told(&code, message, causes, next))
     }
 }
 
@@ -183,6 +182,7 @@ fn socket(data_dir: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use argiope_protocol::ErrorCode;
 
     #[test]
     fn a_refusal_keeps_its_code_causes_and_advice() {

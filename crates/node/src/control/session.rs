@@ -1,7 +1,8 @@
 //! Asks whoever holds the data directory: the crawl that runs there, else the stores, opened here.
 
 use super::{Answer, Request, ask};
-use crate::boot::{self, Exported, Findings, Found, Question, Service};
+use crate::api::PagePart;
+use crate::boot::{self, Findings, Found, Question, Service};
 use crate::config::Config;
 use crate::errors::{CliError, Result};
 use argiope_protocol::{ErrorCode, JobId, JobState, PageKey, RejectReason};
@@ -103,8 +104,8 @@ impl Session {
         }
     }
 
-    /// Pages of a job in key order, after `after`; an empty list is the end.
-    pub(crate) async fn pages(&mut self, job: JobId, after: Option<PageKey>) -> Result<Vec<Exported>> {
+    /// Pages of a job in key order, after `after`; without a `next` it is the end.
+    pub(crate) async fn pages(&mut self, job: JobId, after: Option<PageKey>) -> Result<PagePart> {
         match self.ask(Request::Pages { job, after }).await? {
             Answer::Pages(pages) => Ok(pages),
             other => Err(other.unexpected()),

@@ -1,6 +1,6 @@
 //! The metrics registry and its text file.
 
-use prometheus_client::encoding::text::encode;
+use super::to_text;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,7 @@ impl MetricsFile {
     /// # Errors
     /// When the directory cannot be written.
     pub(crate) fn write(&self, registry: &Registry) -> std::io::Result<()> {
-        let mut text = String::new();
-        encode(&mut text, registry).map_err(std::io::Error::other)?;
+        let text = to_text(registry).map_err(std::io::Error::other)?;
         let mut beside = self.0.clone().into_os_string();
         beside.push(".new");
         std::fs::write(&beside, text)?;

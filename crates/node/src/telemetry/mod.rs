@@ -4,9 +4,11 @@
 
 mod collectors;
 mod metrics;
+mod text;
 
 pub(crate) use collectors::Egress;
 pub(crate) use metrics::{MetricsFile, registry};
+pub(crate) use text::{TEXT_TYPE, to_text};
 
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;

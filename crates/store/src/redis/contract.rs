@@ -6,7 +6,7 @@ use super::{RedisFrontier, codes};
 use crate::Result;
 use crate::frontier::{
     AdmitReport, FrontierStore, HostSummary, JobRecord, LeaseAnswer, LeaseRequest, RejectTally, RobotsRecord,
-    RunningJob, SettleAnswer, StartAnswer, UrlEntry, UrlFilter,
+    RunningJob, SettleAnswer, ShardLoad, StartAnswer, UrlEntry, UrlFilter,
 };
 use argiope_protocol::{
     Candidate, CanonicalUrl, Claim, Epoch, Fate, Host, JobId, JobSpec, JobState, LeaseToken, NodeName, Origin, PageKey,
@@ -185,6 +185,18 @@ impl FrontierStore for RedisFrontier {
 
     async fn hosts(&self, claim: &Claim, _now: Timestamp) -> Result<Vec<HostSummary>> {
         self.host_list(claim).await
+    }
+
+    async fn load(&self, shard: ShardId) -> Result<ShardLoad> {
+        self.shard_load(shard).await
+    }
+
+    async fn host(&self, host: &Host) -> Result<Option<HostSummary>> {
+        self.one_host(host).await
+    }
+
+    async fn url(&self, id: JobId, url: &CanonicalUrl) -> Result<Option<UrlEntry>> {
+        self.standing(id, url).await
     }
 
     async fn put_robots(&self, claim: &Claim, origin: &Origin, record: &RobotsRecord) -> Result<()> {

@@ -28,7 +28,7 @@ struct Found {
 }
 
 /// The smallest keys after a key.
-struct Gather {
+pub(super) struct Gather {
     filter: UrlFilter,
     after: Option<PageKey>,
     limit: usize,
@@ -36,6 +36,19 @@ struct Gather {
 }
 
 impl Gather {
+    /// One key, when it is there.
+    pub(super) fn only(filter: UrlFilter, page: PageKey) -> Self {
+        let before = u128::from_be_bytes(*page.as_bytes()).checked_sub(1);
+        let after = before.map(|number| PageKey::from_bytes(number.to_be_bytes()));
+        Self { filter, after, limit: 1, found: BTreeMap::new() }
+    }
+
+    /// What was found under a key.
+    pub(super) fn into_entry(mut self, page: PageKey) -> Option<UrlEntry> {
+        let found = self.found.remove(&page)?;
+        Some(UrlEntry { candidate: found.candidate?, attempts: found.attempts, state: found.state })
+    }
+
     /// Later finds replace earlier ones: places are read in the order in which URLs move.
     fn add(&mut self, page: PageKey, found: Found) {
         if self.after.is_some_and(|after| page <= after) || !passes(self.filter, &found.state) {
@@ -94,7 +107,7 @@ impl RedisFrontier {
         Ok(list)
     }
 
-    async fn gather(&self, job: &Registered, shard: ShardId, gather: &mut Gather) -> Result<()> {
+    pub(super) async fn gather(&self, job: &Registered, shard: ShardId, gather: &mut Gather) -> Result<()> {
         let is_only_pages = matches!(gather.filter, UrlFilter::Pages);
         let places = self.places(&job.number, shard).await?;
         let (ends, open): (Vec<Place>, Vec<Place>) = places.into_iter().partition(|place| place.skip == 11);
@@ -155,7 +168,7 @@ impl RedisFrontier {
     }
 
     /// The text of a page that only the page store knows.
-    async fn candidate_of(&self, tenant: &TenantId, page: &PageKey) -> Result<Option<Candidate>> {
+    pub(super) async fn candidate_of(&self, tenant: &TenantId, page: &PageKey) -> Result<Option<Candidate>> {
         let EndedTexts::InPages(pages) = &self.ended_texts else { return Ok(None) };
         Ok(pages.record(tenant, page).await?.map(|record| Candidate {
             url: record.url,
@@ -250,7 +263,7 @@ impl RedisFrontier {
     }
 }
 
-fn summary(name: Reply, parts: &mut impl Iterator<Item = Reply>) -> Result<Option<HostSummary>> {
+pub(super) fn summary(name: Reply, parts: &mut impl Iterator<Item = Reply>) -> Result<Option<HostSummary>> {
     let mut next = || parts.next().ok_or_else(|| odd("a host's row is short"));
     let (n_queued, n_leased) = (next()?.num()?, next()?.num()?);
     let (not_before, text) = (next()?.time()?, next()?.text()?);

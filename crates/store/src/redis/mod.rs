@@ -48,6 +48,7 @@ mod contract;
 mod jobs;
 mod lease;
 mod lists;
+mod look;
 mod nodes;
 mod peek;
 mod record;

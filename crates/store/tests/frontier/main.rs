@@ -61,6 +61,7 @@ conforms!(
     a_lease_lost_with_its_process_costs_no_attempt,
     tenants_and_then_jobs_take_turns,
     the_page_limit_holds_and_rejects_are_counted,
+    what_waits_is_told_without_a_claim,
     a_recrawl_knows_the_pages_and_robots,
 );
 

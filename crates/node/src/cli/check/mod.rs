@@ -5,8 +5,9 @@ mod parse;
 mod robots;
 mod url;
 
+use super::Context;
 use super::settings::Settings;
-use super::{Context, crawl};
+use crate::boot;
 use crate::config::Layer;
 use crate::errors::{CliError, Result};
 use argiope_protocol::{CanonicalUrl, ErrorCode};
@@ -86,5 +87,5 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
 
 /// A URL argument.
 fn parse_argument(text: &str) -> Result<CanonicalUrl> {
-    crawl::parse_url(text).map_err(|cause| CliError::new(ErrorCode::InvalidUrl, cause))
+    boot::parse_url(text).map_err(|cause| CliError::new(ErrorCode::InvalidUrl, cause))
 }

@@ -1,6 +1,6 @@
 //! `argiope check parse FILE_OR_URL`: what the parser makes of a page.
 
-use super::{fetch, robots};
+use super::fetch;
 use crate::boot;
 use crate::cli::Context;
 use crate::errors::{CliError, Result};
@@ -35,7 +35,7 @@ pub(super) async fn run(source: &str, context: &Context) -> Result<u8> {
             body: &source.body,
             content_type: source.content_type.as_deref(),
             x_robots_tag: &source.x_robots_tag,
-            robots_token: robots::TOKEN,
+            robots_token: boot::ROBOTS_TOKEN,
             depth: Depth::Markdown,
             max_links,
         });

@@ -1,15 +1,13 @@
 //! `argiope check robots URL`: what a site's robots.txt says to us.
 
 use super::fetch;
+use crate::boot::ROBOTS_TOKEN as TOKEN;
 use crate::cli::Context;
 use crate::config::Config;
 use crate::errors::Result;
 use argiope_content::robots::{MAX_ROBOTS_BYTES, RobotsRules, StatusMeaning, status_meaning};
 use argiope_egress::Accept;
 use argiope_protocol::{CanonicalUrl, ErrorCode};
-
-/// The name that robots.txt knows us by.
-pub(super) const TOKEN: &str = "argiope";
 
 /// Rules, and how they came to be.
 pub(super) struct Site {

@@ -1,32 +1,27 @@
 //! `argiope check url URL`: every rule that a URL must pass, one after the other.
 
 use super::robots;
+use crate::api::RuleVerdict;
 use crate::boot;
-use crate::cli::{Context, crawl, output};
+use crate::cli::{Context, output};
 use crate::errors::Result;
-use argiope_content::filter::UrlFilter;
 use argiope_protocol::{CanonicalUrl, UrlSource};
-
-/// One rule's answer.
-struct Verdict {
-    rule: &'static str,
-    /// `None`: the rule was not asked.
-    passes: Option<bool>,
-    detail: String,
-}
 
 /// Asks all rules and says what comes out. Exit status 5 when the URL is not crawled.
 pub(super) async fn run(url: &CanonicalUrl, seeds: Vec<CanonicalUrl>, context: &Context) -> Result<u8> {
-    let mut verdicts = vec![Verdict { rule: "form", passes: Some(true), detail: format!("canonical URL {url}") }];
-    verdicts.push(scope(url, seeds, context));
-    let egress = egress(url, context).await?;
+    let mut verdicts = vec![boot::verdict("form", Some(true), format!("canonical URL {url}"))];
+    let spec = boot::job_spec(&context.config, seeds);
+    // As a link one step from the seeds, or as a seed when it is one.
+    let found = if spec.seeds.contains(url) { (UrlSource::Seed, 0) } else { (UrlSource::Link, 1) };
+    verdicts.push(boot::scope_verdict(&spec, &spec.seeds, url, found, boot::now()));
+    let egress = boot::egress_verdict(&context.config, url).await?;
     let is_reachable = egress.passes == Some(true);
     verdicts.push(egress);
     verdicts.push(robots(url, is_reachable, context).await?);
     let is_crawled = verdicts.iter().all(|verdict| verdict.passes != Some(false));
     let rows: Vec<Vec<String>> = verdicts
         .iter()
-        .map(|verdict| vec![word(verdict.passes).to_owned(), verdict.rule.to_owned(), verdict.detail.clone()])
+        .map(|verdict| vec![word(verdict.passes).to_owned(), verdict.rule.clone(), verdict.detail.clone()])
         .collect();
     context.output.text(output::table(&rows));
     context.output.text(if is_crawled { "It would be crawled." } else { "It would not be crawled." });
@@ -47,42 +42,8 @@ const fn word(passes: Option<bool>) -> &'static str {
     }
 }
 
-/// Scope, patterns, file name and trap shapes, as for a link one step from the seeds; as a seed when it is one.
-fn scope(url: &CanonicalUrl, seeds: Vec<CanonicalUrl>, context: &Context) -> Verdict {
-    let is_seed = seeds.contains(url);
-    let spec = crawl::job_spec(&context.config, seeds);
-    let anchors = spec.seeds.clone();
-    let (source, depth) = if is_seed { (UrlSource::Seed, 0) } else { (UrlSource::Link, 1) };
-    let (passes, detail) = match UrlFilter::try_new(&spec, &anchors).map(|filter| filter.at(boot::now())) {
-        Ok(filter) => match filter.check(url, depth, source) {
-            Ok(()) if is_seed => (true, "it is a seed: scope does not hold for it".to_owned()),
-            Ok(()) => (true, format!("inside the scope of {}", anchors.first().map_or("", |seed| seed.as_str()))),
-            Err(reason) => (false, format!("{reason}")),
-        },
-        Err(patterns) => (false, format!("{} patterns are invalid", patterns.len())),
-    };
-    Verdict { rule: "scope", passes: Some(passes), detail }
-}
-
-async fn egress(url: &CanonicalUrl, context: &Context) -> Result<Verdict> {
-    let client = boot::client(&context.config)?;
-    let origin = url.origin();
-    let checked = match client.check_url(url.as_url()) {
-        Err(denied) => Err(denied.to_string()),
-        Ok(()) => client.resolve(&origin.host, origin.port).await.map_err(|error| error.to_string()),
-    };
-    let (passes, detail) = match checked {
-        Ok(addresses) => {
-            let texts: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
-            (true, format!("{} is {}", origin.host, texts.join(", ")))
-        }
-        Err(cause) => (false, cause),
-    };
-    Ok(Verdict { rule: "egress", passes: Some(passes), detail })
-}
-
-async fn robots(url: &CanonicalUrl, is_reachable: bool, context: &Context) -> Result<Verdict> {
-    let skipped = |detail: &str| Ok(Verdict { rule: "robots", passes: None, detail: detail.to_owned() });
+async fn robots(url: &CanonicalUrl, is_reachable: bool, context: &Context) -> Result<RuleVerdict> {
+    let skipped = |detail: &str| Ok(boot::verdict("robots", None, detail));
     if !context.config.crawl.politeness.robots {
         return skipped("switched off");
     }
@@ -91,5 +52,5 @@ async fn robots(url: &CanonicalUrl, is_reachable: bool, context: &Context) -> Re
     }
     let site = robots::read(&context.config, url).await?;
     let passes = site.rules.allows(url);
-    Ok(Verdict { rule: "robots", passes: Some(passes), detail: format!("{}: {}", site.url, site.meaning) })
+    Ok(boot::verdict("robots", Some(passes), format!("{}: {}", site.url, site.meaning)))
 }

@@ -3,8 +3,8 @@
 use super::{FrontierFactory, at, claim, host, job_id, link, request, shard, spec, url};
 use crate::Error;
 use crate::frontier::{
-    LeaseAnswer, MAX_REJECT_SAMPLES, RejectTally, RobotsOutcome, RobotsRecord, SettleAnswer, StartAnswer, UrlFilter,
-    UrlState,
+    LeaseAnswer, MAX_REJECT_SAMPLES, RejectTally, RobotsOutcome, RobotsRecord, SettleAnswer, ShardLoad, StartAnswer,
+    UrlFilter, UrlState,
 };
 use argiope_protocol::{Epoch, FailReason, Fate, JobState, Lease, NodeName, RejectReason};
 use std::time::Duration;
@@ -179,6 +179,44 @@ pub async fn the_page_limit_holds_and_rejects_are_counted(factory: &dyn Frontier
     let samples = store.reject_samples(job_id(0)).await.expect("there");
     assert_eq!(samples.get(&RejectReason::OverBudget).map(Vec::len), Some(MAX_REJECT_SAMPLES));
     assert_eq!(samples.get(&RejectReason::OutOfScope).map(Vec::len), Some(1));
+}
+
+/// A shard's load, a host and a URL are told without a claim, and agree with what the owner is told.
+pub async fn what_waits_is_told_without_a_claim(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    assert_eq!(store.load(shard()).await.expect("counted"), ShardLoad::default());
+    assert_eq!(store.host(&host(0)).await.expect("read"), None);
+    let claim = claim(&*store, at(0)).await;
+    store.create_job(job_id(0), &spec("default", 10), at(0)).await.expect("made");
+    let offer = [(0, 0), (0, 1), (0, 2), (1, 0)].map(|(host, path)| link(url(host, path))).to_vec();
+    store.admit(&claim, job_id(0), offer, RejectTally::default(), at(0)).await.expect("admitted");
+    let lease = granted(store.lease(&claim, &request(0, 9), at(0)).await.expect("answered"));
+    let ended = granted(store.lease(&claim, &request(0, 9), at(0)).await.expect("answered"));
+    let failed = Fate::Failed(FailReason::Tls, None);
+    store.settle(&claim, ended.token, failed, at(0)).await.expect("settled");
+    store.block_host(&claim, &host(0), at(500)).await.expect("blocked");
+
+    assert_eq!(store.load(shard()).await.expect("counted"), ShardLoad { n_hosts: 2, n_queued: 2, n_leased: 1 });
+    let told = store.host(&host(0)).await.expect("read").expect("known");
+    let listed = store.hosts(&claim, at(0)).await.expect("listed");
+    assert_eq!((told.n_queued, told.n_leased, told.not_before), (1, 1, at(500)));
+    assert!(listed.contains(&told), "{listed:?}");
+    assert_eq!(store.host(&host(7)).await.expect("read"), None);
+
+    let state = async |of| store.url(job_id(0), &of).await.expect("read").map(|entry| entry.state);
+    assert!(matches!(state(lease.candidate.url.clone()).await, Some(UrlState::Leased { .. })));
+    assert_eq!(state(ended.candidate.url.clone()).await, Some(UrlState::Ended(failed)));
+    assert_eq!(state(url(1, 0)).await, Some(UrlState::Queued { not_before: at(0) }));
+    assert_eq!(state(url(1, 9)).await, None);
+    store.settle(&claim, lease.token, Fate::Stored, at(0)).await.expect("settled");
+    let entry = store.url(job_id(0), &lease.candidate.url).await.expect("read").expect("known");
+    assert_eq!(
+        (entry.state, entry.attempts, entry.candidate.url),
+        (UrlState::Ended(Fate::Stored), 1, lease.candidate.url)
+    );
+    store.set_job_state(job_id(0), JobState::Paused, at(1)).await.expect("moved");
+    assert_eq!(store.load(shard()).await.expect("counted").n_queued, 0);
+    assert!(matches!(store.url(job_id(9), &url(0, 0)).await, Err(Error::UnknownJob(_))));
 }
 
 /// Finished pages are known to a recrawl; robots.txt records are kept over opens.

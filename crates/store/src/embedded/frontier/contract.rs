@@ -4,7 +4,7 @@ use super::{EmbeddedFrontier, admit, claims, hosts, jobs, lease, lists, settle, 
 use crate::Result;
 use crate::frontier::{
     AdmitReport, FrontierStore, HostSummary, JobRecord, LeaseAnswer, LeaseRequest, RejectTally, RobotsRecord,
-    RunningJob, SettleAnswer, StartAnswer, UrlEntry, UrlFilter,
+    RunningJob, SettleAnswer, ShardLoad, StartAnswer, UrlEntry, UrlFilter,
 };
 use argiope_protocol::{
     Candidate, CanonicalUrl, Claim, Epoch, Fate, Host, JobId, JobSpec, JobState, LeaseToken, NodeName, Origin, PageKey,
@@ -174,6 +174,20 @@ impl FrontierStore for EmbeddedFrontier {
     async fn hosts(&self, claim: &Claim, _now: Timestamp) -> Result<Vec<HostSummary>> {
         let claim = claim.clone();
         self.read(move |view| lists::hosts(view, &claim)).await
+    }
+
+    async fn load(&self, shard: ShardId) -> Result<ShardLoad> {
+        self.read(move |view| lists::load(view, shard)).await
+    }
+
+    async fn host(&self, host: &Host) -> Result<Option<HostSummary>> {
+        let host = host.clone();
+        self.read(move |view| lists::host(view, &host)).await
+    }
+
+    async fn url(&self, id: JobId, url: &CanonicalUrl) -> Result<Option<UrlEntry>> {
+        let page = PageKey::of(url);
+        self.read(move |view| lists::url(view, id, &page)).await
     }
 
     async fn put_robots(&self, claim: &Claim, origin: &Origin, record: &RobotsRecord) -> Result<()> {

@@ -6,9 +6,9 @@ use super::rows::{HostJobRow, Place, UrlRow};
 use super::table::View;
 use super::{claims, hosts, jobs, keys, lease, ledger};
 use crate::Result;
-use crate::frontier::{HostSummary, UrlEntry, UrlFilter};
+use crate::frontier::{HostSummary, ShardLoad, UrlEntry, UrlFilter};
 use argiope_protocol::{
-    Candidate, Claim, Host, JobId, JobState, PageKey, RejectReason, TenantId, Timestamp, UrlSource,
+    Candidate, Claim, Host, JobId, JobState, PageKey, RejectReason, ShardId, TenantId, Timestamp, UrlSource,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -100,10 +100,16 @@ pub(super) fn known_pages(
     Ok(known.into_iter().take(limit).collect())
 }
 
-pub(super) fn hosts(view: &impl View, claim: &Claim) -> Result<Vec<HostSummary>> {
-    claims::check(view, claim)?;
+pub(super) fn url(view: &impl View, id: JobId, page: &PageKey) -> Result<Option<UrlEntry>> {
+    let job = jobs::number(view, id)?;
+    let row: Option<UrlRow> = view.get(&keys::url(job, page))?;
+    row.map(|row| row.entry()).transpose()
+}
+
+/// What of each job waits at each host below a prefix of shard, or shard and host.
+fn shares_below(view: &impl View, prefix: &[u8]) -> Result<BTreeMap<u32, Vec<(u32, HostJobRow)>>> {
     let mut shares: BTreeMap<u32, Vec<(u32, HostJobRow)>> = BTreeMap::new();
-    view.scan_prefix(&keys::host_jobs_of_shard(claim.shard.number()), &mut |key, bytes| {
+    view.scan_prefix(prefix, &mut |key, bytes| {
         let short = || torn("a host's key is short");
         let share: HostJobRow = unseal(key, bytes)?;
         if share.n_queued > 0 || share.n_leased > 0 {
@@ -112,6 +118,32 @@ pub(super) fn hosts(view: &impl View, claim: &Claim) -> Result<Vec<HostSummary>>
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    Ok(shares)
+}
+
+pub(super) fn load(view: &impl View, shard: ShardId) -> Result<ShardLoad> {
+    let mut load = ShardLoad::default();
+    let mut running: BTreeMap<u32, bool> = BTreeMap::new();
+    for shares in shares_below(view, &keys::host_jobs_of_shard(shard.number()))?.into_values() {
+        let (n_queued, n_leased) = count(view, &shares, &mut running)?;
+        load.n_hosts += 1;
+        load.n_queued += n_queued;
+        load.n_leased += u64::from(n_leased);
+    }
+    Ok(load)
+}
+
+pub(super) fn host(view: &impl View, host: &Host) -> Result<Option<HostSummary>> {
+    let shard = ShardId::of(&host.domain());
+    let Some(number) = hosts::number(view, shard, host)? else { return Ok(None) };
+    let shares = shares_below(view, &keys::host_jobs(shard.number(), number))?;
+    let shares = shares.into_values().next().unwrap_or_default();
+    summary(view, number, &shares, &mut BTreeMap::new()).map(Some)
+}
+
+pub(super) fn hosts(view: &impl View, claim: &Claim) -> Result<Vec<HostSummary>> {
+    claims::check(view, claim)?;
+    let shares = shares_below(view, &keys::host_jobs_of_shard(claim.shard.number()))?;
     let mut running: BTreeMap<u32, bool> = BTreeMap::new();
     let mut summaries = Vec::with_capacity(shares.len());
     for (number, shares) in shares {
@@ -128,6 +160,15 @@ fn summary(
     running: &mut BTreeMap<u32, bool>,
 ) -> Result<HostSummary> {
     let row = hosts::load(view, number)?;
+    let (n_queued, n_leased) = count(view, shares, running)?;
+    let first = queue(view, row.shard, number, 1, None)?.into_iter().next();
+    let not_before = row.not_before();
+    let host = row.name;
+    Ok(HostSummary { host, n_queued, n_leased, not_before, next: first.map(|(_, candidate)| candidate.url) })
+}
+
+/// Queued URLs of running jobs, and leases.
+fn count(view: &impl View, shares: &[(u32, HostJobRow)], running: &mut BTreeMap<u32, bool>) -> Result<(u64, u32)> {
     let (mut n_queued, mut n_leased) = (0, 0);
     for (job, share) in shares {
         if !running.contains_key(job) {
@@ -138,10 +179,7 @@ fn summary(
         }
         n_leased += share.n_leased;
     }
-    let first = queue(view, row.shard, number, 1, None)?.into_iter().next();
-    let not_before = row.not_before();
-    let host = row.name;
-    Ok(HostSummary { host, n_queued, n_leased, not_before, next: first.map(|(_, candidate)| candidate.url) })
+    Ok((n_queued, n_leased))
 }
 
 pub(super) fn peek(

@@ -1,7 +1,30 @@
 -- Answers that change nothing.
 
--- Hosts of the shard. claim, host numbers → per host: name, queued of running jobs, leased, earliest start, text of the
--- first URL or ''
+-- Adds a host to an answer: name, queued of running jobs, leased, earliest start, text of the first URL or ''.
+local function add_host(answer, base, number, m)
+    local host = read_host(base, number, m)
+    local n_queued, n_leased, first = 0, 0, ''
+    for _, turn in ipairs((turns_of(base, number))) do
+        n_leased = n_leased + turn.share.l
+        if turn.state == 'R' then
+            n_queued = n_queued + turn.share.q
+            if first == '' and turn.share.q > 0 then
+                local record = front(base, number, turn)
+                if not record then
+                    record = string.sub(redis.call('ZRANGE', base .. 'w' .. number .. ':' .. turn.job, 0, 0)[1], 6)
+                end
+                first = text_of(record)
+            end
+        end
+    end
+    answer[#answer + 1] = host.name
+    answer[#answer + 1] = n_queued
+    answer[#answer + 1] = n_leased
+    answer[#answer + 1] = int(not_before(host, m, 0, host.delay))
+    answer[#answer + 1] = first
+end
+
+-- Hosts of the shard. claim, host numbers → those hosts
 call('hosts', { 'no-writes' }, function(KEYS, A)
     local base = KEYS[1]
     local m = claimed(base, A)
@@ -10,29 +33,40 @@ call('hosts', { 'no-writes' }, function(KEYS, A)
     end
     local answer = {}
     for at = 4, #A do
-        local number = A[at]
-        local host = read_host(base, number, m)
-        local n_queued, n_leased, first = 0, 0, ''
-        for _, turn in ipairs((turns_of(base, number))) do
-            n_leased = n_leased + turn.share.l
-            if turn.state == 'R' then
-                n_queued = n_queued + turn.share.q
-                if first == '' and turn.share.q > 0 then
-                    local record = front(base, number, turn)
-                    if not record then
-                        record = string.sub(redis.call('ZRANGE', base .. 'w' .. number .. ':' .. turn.job, 0, 0)[1], 6)
-                    end
-                    first = text_of(record)
-                end
-            end
-        end
-        answer[#answer + 1] = host.name
-        answer[#answer + 1] = n_queued
-        answer[#answer + 1] = n_leased
-        answer[#answer + 1] = int(not_before(host, m, 0, host.delay))
-        answer[#answer + 1] = first
+        add_host(answer, base, A[at], m)
     end
     return answer
+end)
+
+-- One host, whoever owns the shard. host → that host; nothing when it was never seen
+call('host', { 'no-writes' }, function(KEYS, A)
+    local base, answer = KEYS[1], {}
+    local number = redis.call('HGET', base .. 'hn', A[1])
+    local era = redis.call('HGET', base .. 'm', 'era')
+    if number and era then
+        local gen, since, lossy = string.match(era, '^(%d+) (%d+) (%d+)$')
+        add_host(answer, base, number, { gen = gen, since = tonumber(since), lossy = tonumber(lossy) })
+    end
+    return answer
+end)
+
+-- What waits in the shard: hosts, queued of running jobs, leased.
+call('load', { 'no-writes' }, function(KEYS)
+    local base, n_queued = KEYS[1], 0
+    for _, job in ipairs(redis.call('SMEMBERS', base .. 'jobs')) do
+        local j = read_job(base, job)
+        if j and j.state == 'R' then
+            n_queued = n_queued + j.q
+        end
+    end
+    return { redis.call('SCARD', base .. 'a'), n_queued, redis.call('HLEN', base .. 'l') }
+end)
+
+-- What a job knows of a URL. job, page key → the number of lua/seen.lua; false when it never took it
+call('seen', { 'no-writes' }, function(KEYS, A)
+    local base = KEYS[1]
+    local j = read_job(base, A[1])
+    return j and redis.call('HGET', seen_key(base, A[1], n_buckets(j.d), A[2]), A[2])
 end)
 
 -- A host's queue. claim, now, host, limit → per live job, the next first: id, tenant, last turn, records in order of

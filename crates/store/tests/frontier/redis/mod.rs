@@ -66,6 +66,7 @@ conforms!(
     without_a_delay_the_window_spaces_nothing,
     tenants_and_then_jobs_take_turns,
     the_page_limit_holds_and_rejects_are_counted,
+    what_waits_is_told_without_a_claim,
     a_recrawl_knows_the_pages_and_robots,
 );
 

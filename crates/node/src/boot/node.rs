@@ -1,0 +1,139 @@
+//! A node that runs until it is stopped: stores, engine, the HTTP interface, what monitors ask.
+//!
+//! [`Node::start`] is the only place where these are put together. A cluster's node differs in its stores
+//! ([`Stores::open`]), in what its engine owns ([`Running::start_counting`]), and in its view ([`view`]); the rest is the
+//! same.
+
+use super::{Running, Stores, now};
+use crate::cluster_view::{ClusterView, SingleNode};
+use crate::config::Config;
+use crate::errors::Result;
+use crate::http::{self, App, HttpMetrics, Keys, Listener};
+use crate::telemetry;
+use argiope_protocol::cluster::WIRE_VERSIONS;
+use argiope_protocol::{NodeRecord, NodeState, Role};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What streams and requests under way may still take when the engine has drained.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A running node.
+pub(crate) struct Node {
+    running: Running,
+    control: Option<Listener>,
+    monitor: Option<Listener>,
+    drain: watch::Receiver<bool>,
+    stopping: watch::Sender<bool>,
+}
+
+/// What ended the wait of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// An operator drains it.
+    Drain,
+    /// A stage failed again and again.
+    GaveUp(&'static str),
+}
+
+impl Node {
+    /// Opens the stores, starts the engine, then listens: what answers can work. Jobs that were running go on.
+    ///
+    /// # Errors
+    /// When a store, the embedder, a key, a certificate or an address cannot be used.
+    pub(crate) async fn start(config: &Config) -> Result<Self> {
+        let keys = Keys::read(&config.http.keys)?;
+        let tls = match &config.http.tls {
+            Some((certificate, key)) => Some(http::tls_acceptor(certificate, key)?),
+            None => None,
+        };
+        let stores = Stores::open(config).await?;
+        let mut registry = telemetry::registry();
+        let metrics = HttpMetrics::register(&mut registry);
+        let running = Running::start_counting(config, stores, registry, true).await?;
+        let (drain, wished) = watch::channel(false);
+        let (stopping, is_stopping) = watch::channel(false);
+        let app = App::new(http::Inner {
+            service: running.service.clone(),
+            view: view(config, &running, drain),
+            keys,
+            registry: Arc::clone(&running.registry),
+            metrics,
+            stopping: is_stopping,
+        });
+        let is_control = config.roles.contains(&Role::Control);
+        let control = match config.http.listen.as_ref().filter(|_| is_control) {
+            Some(address) => Some(Listener::bind("http.listen", address, tls, http::control(app.clone())).await?),
+            None => None,
+        };
+        let monitor = match &config.http.metrics_listen {
+            Some(address) => Some(Listener::bind("http.metrics_listen", address, None, http::monitor(app)).await?),
+            None => None,
+        };
+        Ok(Self { running, control, monitor, drain: wished, stopping })
+    }
+
+    /// Where the HTTP interface listens.
+    pub(crate) fn control_address(&self) -> Option<SocketAddr> {
+        self.control.as_ref().map(Listener::address)
+    }
+
+    /// Where monitors are answered.
+    pub(crate) fn monitor_address(&self) -> Option<SocketAddr> {
+        self.monitor.as_ref().map(Listener::address)
+    }
+
+    /// Waits until the node should end for a reason of its own.
+    pub(crate) fn wish(&self) -> impl Future<Output = Wish> + Send + 'static {
+        let (mut drain, given_up) = (self.drain.clone(), self.running.given_up());
+        async move {
+            tokio::select! {
+                Ok(_) = drain.wait_for(|is_wished| *is_wished) => Wish::Drain,
+                stage = given_up => Wish::GaveUp(stage),
+            }
+        }
+    }
+
+    /// Tells followers and monitors, lets work in flight end, and closes. Monitors are answered until the last, so that
+    /// they see the node drain. Answers how many pages were still out.
+    pub(crate) async fn stop(self, deadline: Duration) -> u64 {
+        let until = Instant::now() + deadline;
+        // Nobody listens when nobody follows.
+        let _ = self.stopping.send(true);
+        let n_left = self.running.drain(deadline).await;
+        let rest = until.saturating_duration_since(Instant::now()).min(GRACE);
+        if let Some(control) = self.control {
+            control.stop(rest).await;
+        }
+        if let Some(monitor) = self.monitor {
+            monitor.stop(rest).await;
+        }
+        n_left
+    }
+}
+
+/// Who answers for nodes, shards and hosts.
+fn view(config: &Config, running: &Running, drain: watch::Sender<bool>) -> Arc<dyn ClusterView> {
+    Arc::new(SingleNode::new(record(config), running.service.clone(), drain))
+}
+
+/// The node as it tells of itself. Its address is the one that was configured.
+fn record(config: &Config) -> NodeRecord {
+    NodeRecord {
+        name: config.name.clone(),
+        boot: uuid::Uuid::new_v4(),
+        link: String::new(),
+        http: config.http.listen.clone().unwrap_or_default(),
+        roles: config.roles.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        wire: WIRE_VERSIONS,
+        capacity: u32::from(config.crawl.concurrency),
+        in_flight: 0,
+        fingerprint: String::new(),
+        state: NodeState::Live,
+        started_at: now(),
+    }
+}
