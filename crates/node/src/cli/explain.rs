@@ -64,5 +64,11 @@ pages! {
     EmbedderUnavailable = "AR0302",
     PagesFailed = "AR0401",
     Interrupted = "AR0402",
+    LinkRefused = "AR0501",
+    LinkCertificate = "AR0502",
+    LinkCookie = "AR0503",
+    LinkCluster = "AR0504",
+    LinkVersion = "AR0505",
+    LinkClock = "AR0506",
     Internal = "AR0901",
 }
