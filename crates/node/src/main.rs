@@ -3,6 +3,8 @@
 
 mod boot;
 mod cli;
+#[expect(dead_code, reason = "the boot of a node starts the link")]
+mod cluster;
 mod config;
 mod control;
 mod demo;
