@@ -130,6 +130,14 @@ const fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::EmbedderUnavailable => "check the [embedder] section with `argiope config --print`",
         ErrorCode::PagesFailed => "`argiope job ID --failed` lists them, `argiope retry ID` tries them again",
         ErrorCode::Interrupted => "run the same command again: it goes on where it stopped",
+        ErrorCode::LinkRefused => "see the log of the other node: it names the same code",
+        ErrorCode::LinkCertificate => {
+            "make it anew with `argiope ca issue NAME`, signed by the cluster's own authority"
+        }
+        ErrorCode::LinkCookie => "give all nodes the same file as `cluster.cookie`",
+        ErrorCode::LinkCluster => "give all nodes of a cluster the same `cluster.id`",
+        ErrorCode::LinkVersion => "bring both nodes to neighbouring versions of argiope",
+        ErrorCode::LinkClock => "let both machines take their time from NTP",
         ErrorCode::JobEnded => {
             "`argiope crawl` with the same seeds crawls it again; `argiope retry ID` tries failed pages again"
         }

@@ -76,6 +76,18 @@ error_codes! {
     PagesFailed = "AR0401", exit 3, "some pages failed";
     /// Interrupted; work in flight was finished, the rest waits.
     Interrupted = "AR0402", exit 130, "interrupted and drained";
+    /// A node refuses the link, or it cannot be opened.
+    LinkRefused = "AR0501", exit 4, "the link to another node is refused or cannot be opened";
+    /// A certificate of the link is not accepted.
+    LinkCertificate = "AR0502", exit 2, "a certificate of the link is not accepted";
+    /// The nodes' cookies differ.
+    LinkCookie = "AR0503", exit 2, "the cookies of two nodes differ";
+    /// A node belongs to another cluster.
+    LinkCluster = "AR0504", exit 2, "a node belongs to another cluster";
+    /// Two nodes have no version of the wire in common.
+    LinkVersion = "AR0505", exit 4, "two nodes have no version of the wire in common";
+    /// Two nodes' clocks differ too much.
+    LinkClock = "AR0506", exit 4, "the clocks of two nodes differ too much";
     /// The HTTP interface that a command talks to does not answer.
     EndpointUnreachable = "AR0601", exit 4, "the endpoint does not answer";
     /// The HTTP interface wants a bearer key, or another one.

@@ -3,7 +3,7 @@
 //! Values only: no I/O, no clock, no randomness. Modules follow a URL's way through the crawl: it is named
 //! ([`ids`], [`url`]), belongs to a job ([`job`]), waits in a frontier ([`frontier`]), is fetched, becomes a
 //! page with chunks ([`page`]), and ends in a fate ([`fate`]) that moves the job's ledger ([`counters`]). [`cluster`] is
-//! what nodes say of each other, [`messages`] what they ask each other.
+//! what nodes say of each other, [`messages`] what they ask each other, [`wire`] how anything crosses between them.
 
 pub mod cluster;
 pub mod counters;
@@ -19,6 +19,7 @@ pub mod passage;
 pub mod sabotage;
 pub mod time;
 pub mod url;
+pub mod wire;
 
 pub use cluster::{NodeRecord, NodeState, Role};
 pub use counters::JobCounters;

@@ -4,6 +4,7 @@
 //! `--json`, into one JSON object a line. Diagnostics go to standard error.
 
 mod about;
+mod ca;
 mod check;
 mod completions;
 mod config;
@@ -103,6 +104,8 @@ enum Verb {
     Demo(demo::Arguments),
     /// Show the configuration.
     Config(config::Arguments),
+    /// Make the certificates and the cookie of a cluster.
+    Ca(ca::Arguments),
     /// Print a completion script.
     Completions(completions::Arguments),
     /// Say what is here: data directory, free disk, model.
@@ -152,6 +155,7 @@ impl Cli {
         let output = Output::new(self.shared.json);
         match self.verb {
             Verb::Completions(arguments) => return completions::run(&arguments, output),
+            Verb::Ca(arguments) => return ca::run(&arguments, output),
             Verb::Explain(arguments) => return explain::run(&arguments, output),
             Verb::About => return about::run(output),
             _ => {}
@@ -185,7 +189,7 @@ async fn dispatch(verb: Verb, context: Context) -> Result<u8> {
         Verb::Demo(arguments) => Box::pin(demo::run(arguments, context)).await,
         Verb::Config(arguments) => config::run(&arguments, &context),
         Verb::Doctor => doctor::run(&context).await,
-        Verb::Completions(_) | Verb::Explain(_) | Verb::About => Ok(0),
+        Verb::Ca(_) | Verb::Completions(_) | Verb::Explain(_) | Verb::About => Ok(0),
     }
 }
 
@@ -224,6 +228,8 @@ mod tests {
         check("export 0 --format markdown --out dir", "out: \"dir\"");
         check("check url http://a.example/x --seed http://a.example/", "http://a.example/x");
         check("config --print", "print: true");
+        check("ca init --dir d", "Init");
+        check("ca issue node-a --dir d --host a.example --host 10.0.0.1 --days 30", "days: 30");
         check("completions bash", "Bash");
     }
 
