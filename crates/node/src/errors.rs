@@ -137,6 +137,10 @@ const fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::LinkCookie => "give all nodes the same file as `cluster.cookie`",
         ErrorCode::LinkCluster => "give all nodes of a cluster the same `cluster.id`",
         ErrorCode::LinkVersion => "bring both nodes to neighbouring versions of argiope",
+        ErrorCode::NameTaken => "give each node a name of its own: `argiope node --name NAME`",
+        ErrorCode::SharedStores => {
+            "start `argiope node` with this configuration, and give its address: `argiope crawl URL --endpoint http://HOST:PORT`"
+        }
         ErrorCode::LinkClock => "let both machines take their time from NTP",
         ErrorCode::JobEnded => {
             "`argiope crawl` with the same seeds crawls it again; `argiope retry ID` tries failed pages again"

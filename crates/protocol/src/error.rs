@@ -88,6 +88,10 @@ error_codes! {
     LinkVersion = "AR0505", exit 4, "two nodes have no version of the wire in common";
     /// Two nodes' clocks differ too much.
     LinkClock = "AR0506", exit 4, "the clocks of two nodes differ too much";
+    /// Another node of the cluster has this name.
+    NameTaken = "AR0507", exit 4, "another node of the cluster has this name";
+    /// A crawl of its own is asked of stores that nodes share.
+    SharedStores = "AR0508", exit 2, "stores that nodes share are crawled by nodes only";
     /// The HTTP interface that a command talks to does not answer.
     EndpointUnreachable = "AR0601", exit 4, "the endpoint does not answer";
     /// The HTTP interface wants a bearer key, or another one.

@@ -142,6 +142,27 @@ pub enum NodeReply {
     Done,
 }
 
+macro_rules! coded {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// The bytes of an envelope's body.
+            #[must_use]
+            pub fn encode(&self) -> Vec<u8> {
+                postcard::to_stdvec(self).unwrap_or_else(|_| unreachable!("these types have no part that cannot be written"))
+            }
+
+            /// From an envelope's body.
+            ///
+            /// # Errors
+            /// When the bytes are no such message, or one of a later version.
+            pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
+                postcard::from_bytes(bytes)
+            }
+        }
+    )+};
+}
+coded!(NodeCall, NodeReply);
+
 /// Cuts candidates into parts that each fit a message.
 #[must_use]
 pub fn batches(candidates: Vec<Candidate>) -> Vec<Vec<Candidate>> {

@@ -9,6 +9,7 @@ mod named;
 mod node;
 mod outgoing;
 mod pages;
+mod redis;
 mod rules;
 mod running;
 mod seeds;

@@ -1,10 +1,11 @@
 //! A node that runs until it is stopped: stores, engine, the HTTP interface, what monitors ask.
 //!
 //! [`Node::start`] is the only place where these are put together. A cluster's node differs in its stores
-//! ([`Stores::open`]), in what its engine owns ([`Running::start_counting`]), and in its view ([`view`]); the rest is the
-//! same.
+//! ([`Stores::open`]), in what its engine owns ([`Running::start_counting`]), in that it joins the others ([`Member`]), and
+//! in its view; the rest is the same.
 
 use super::{Running, Stores, now};
+use crate::cluster::Member;
 use crate::cluster_view::{ClusterView, SingleNode};
 use crate::config::Config;
 use crate::errors::Result;
@@ -24,9 +25,12 @@ const GRACE: Duration = Duration::from_secs(3);
 /// A running node.
 pub(crate) struct Node {
     running: Running,
+    member: Option<Member>,
     control: Option<Listener>,
     monitor: Option<Listener>,
     drain: watch::Receiver<bool>,
+    /// Kept, so that waiting for it does not end when nobody else may ask.
+    _drain: watch::Sender<bool>,
     stopping: watch::Sender<bool>,
 }
 
@@ -54,11 +58,21 @@ impl Node {
         let mut registry = telemetry::registry();
         let metrics = HttpMetrics::register(&mut registry);
         let running = Running::start_counting(config, stores, registry, true).await?;
+        let record = record(config);
+        let member = match running.stores.shared.clone() {
+            Some(shared) => Some(Member::join(config, record.clone(), shared, running.engine()).await?),
+            None => None,
+        };
         let (drain, wished) = watch::channel(false);
+        let service = running.service.clone();
+        let view: Arc<dyn ClusterView> = match &member {
+            Some(member) => Arc::new(member.view(service)),
+            None => Arc::new(SingleNode::new(record, service, drain.clone())),
+        };
         let (stopping, is_stopping) = watch::channel(false);
         let app = App::new(http::Inner {
             service: running.service.clone(),
-            view: view(config, &running, drain),
+            view,
             keys,
             registry: Arc::clone(&running.registry),
             metrics,
@@ -73,12 +87,17 @@ impl Node {
             Some(address) => Some(Listener::bind("http.metrics_listen", address, None, http::monitor(app)).await?),
             None => None,
         };
-        Ok(Self { running, control, monitor, drain: wished, stopping })
+        Ok(Self { running, member, control, monitor, drain: wished, _drain: drain, stopping })
     }
 
     /// Where the HTTP interface listens.
     pub(crate) fn control_address(&self) -> Option<SocketAddr> {
         self.control.as_ref().map(Listener::address)
+    }
+
+    /// Where the link to other nodes listens.
+    pub(crate) fn link_address(&self) -> Option<SocketAddr> {
+        self.member.as_ref().map(Member::link_address)
     }
 
     /// Where monitors are answered.
@@ -89,9 +108,11 @@ impl Node {
     /// Waits until the node should end for a reason of its own.
     pub(crate) fn wish(&self) -> impl Future<Output = Wish> + Send + 'static {
         let (mut drain, given_up) = (self.drain.clone(), self.running.given_up());
+        let asked = self.member.as_ref().map(Member::drain_asked);
         async move {
             tokio::select! {
                 Ok(_) = drain.wait_for(|is_wished| *is_wished) => Wish::Drain,
+                () = async { match asked { Some(asked) => asked.await, None => std::future::pending().await } } => Wish::Drain,
                 stage = given_up => Wish::GaveUp(stage),
             }
         }
@@ -103,7 +124,14 @@ impl Node {
         let until = Instant::now() + deadline;
         // Nobody listens when nobody follows.
         let _ = self.stopping.send(true);
-        let n_left = self.running.drain(deadline).await;
+        // Shards first: others go on with them while what is under way here ends.
+        if let Some(member) = &self.member {
+            member.hand_over(deadline).await;
+        }
+        let n_left = self.running.drain(until.saturating_duration_since(Instant::now())).await;
+        if let Some(member) = self.member {
+            member.leave().await;
+        }
         let rest = until.saturating_duration_since(Instant::now()).min(GRACE);
         if let Some(control) = self.control {
             control.stop(rest).await;
@@ -113,11 +141,6 @@ impl Node {
         }
         n_left
     }
-}
-
-/// Who answers for nodes, shards and hosts.
-fn view(config: &Config, running: &Running, drain: watch::Sender<bool>) -> Arc<dyn ClusterView> {
-    Arc::new(SingleNode::new(record(config), running.service.clone(), drain))
 }
 
 /// The node as it tells of itself. Its address is the one that was configured.

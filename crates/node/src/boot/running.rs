@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::control::Server;
 use crate::errors::{CliError, Result};
 use crate::telemetry::{self, MetricsFile};
+use argiope_actors::config::ClusterConfig;
 use argiope_actors::metrics::Metrics;
 use argiope_actors::{Engine, EngineConfig, EngineError, Event};
 use argiope_protocol::{ErrorCode, Fate, JobId, JobSpec, JobState};
@@ -49,6 +50,9 @@ impl Running {
     /// # Errors
     /// When a store or the embedder is not available.
     pub(crate) async fn start(config: &Config, stores: Stores) -> Result<Self> {
+        if stores.shared.is_some() {
+            return Err(CliError::new(ErrorCode::SharedStores, "the frontier is shared by the nodes of a cluster"));
+        }
         Self::start_counting(config, stores, telemetry::registry(), config.metrics_file.is_some()).await
     }
 
@@ -69,6 +73,10 @@ impl Running {
         engine_config.max_requests_per_sec = config.crawl.max_rate;
         engine_config.visibility = config.frontier.visibility;
         engine_config.start_window = config.frontier.start_window;
+        if let Some(shared) = &stores.shared {
+            engine_config.claim_ttl = config.frontier.claim_ttl;
+            engine_config.cluster = Some(ClusterConfig::new(shared.changes(), config.roles.clone()));
+        }
         let engine = Arc::new(Engine::start(engine_config, stores.for_engine()).await.map_err(failed)?);
         registry.register_collector(Box::new(telemetry::Egress(Arc::clone(engine.egress_counters()))));
         let registry = Arc::new(registry);
@@ -83,6 +91,11 @@ impl Running {
             .inspect_err(|error| tracing::warn!(%error, "other commands cannot reach this crawl"))
             .ok();
         Ok(Self { stores, service, registry, engine, events, _control: control, metrics_file })
+    }
+
+    /// The engine, for a node that joins others.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
     }
 
     /// Hands in a job.

@@ -56,7 +56,10 @@ impl Service {
 
     pub(crate) async fn move_to(&self, id: &str, state: JobState) -> Result<JobRecord> {
         let job = self.job(id).await?;
-        Ok(self.stores.frontier.set_job_state(job.id, state, now()).await?)
+        match &self.engine {
+            Some(engine) => engine.move_job(job.id, state).await.map_err(super::running::failed),
+            None => Ok(self.stores.frontier.set_job_state(job.id, state, now()).await?),
+        }
     }
 
     /// Lets a job go on in the running crawl.

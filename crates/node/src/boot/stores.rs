@@ -1,7 +1,7 @@
 //! The data directory's lock and its three stores.
 
 use super::embedder;
-use crate::config::{Config, PagesBackend, Secret, Vectors};
+use crate::config::{Config, FrontierBackend, PagesBackend, Secret, Vectors};
 use crate::errors::{CliError, Result};
 use argiope_protocol::{ErrorCode, JobId, JobState};
 use argiope_store::embedded::data_dir::{DataDir, DiskReserve};
@@ -9,6 +9,7 @@ use argiope_store::embedded::frontier::{EmbeddedFrontier, OpenOptions};
 use argiope_store::embedded::pages::{EmbeddedPages, PageOptions};
 use argiope_store::embedded::vectors::{EmbeddedVectors, VectorOptions};
 use argiope_store::qdrant::{QdrantOptions, QdrantVectors};
+use argiope_store::redis::RedisFrontier;
 use argiope_store::{FrontierStore, PageStore, VectorStore};
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub(crate) struct Stores {
     pub(crate) pages: Arc<dyn PageStore>,
     /// What can be searched.
     pub(crate) vectors: Arc<dyn VectorStore>,
+    /// The frontier that nodes share, and their list; `None` when the frontier is in the data directory.
+    pub(crate) shared: Option<Arc<RedisFrontier>>,
     _directory: Arc<DataDir>,
 }
 
@@ -45,7 +48,12 @@ impl Stores {
             Some(vectors) => vectors,
             None => vectors.ok_or_else(|| unopened("index"))?,
         };
-        Ok(Self { frontier, pages, vectors, _directory: directory })
+        let shared = super::redis::shared(config, &pages).await?;
+        let frontier: Arc<dyn FrontierStore> = match (&shared, frontier) {
+            (Some(shared), _) => Arc::clone(shared) as Arc<dyn FrontierStore>,
+            (None, frontier) => frontier.ok_or_else(|| unopened("frontier"))?,
+        };
+        Ok(Self { frontier, pages, vectors, shared, _directory: directory })
     }
 }
 
@@ -77,7 +85,8 @@ impl Stores {
 
 /// What opening on a thread of its own leaves.
 struct Opened {
-    frontier: Arc<dyn FrontierStore>,
+    /// `None` when it is shared.
+    frontier: Option<Arc<dyn FrontierStore>>,
     /// `None` when they are shared.
     pages: Option<Arc<dyn PageStore>>,
     /// `None` when they are on a server.
@@ -90,7 +99,13 @@ fn open(config: &Config) -> Result<Opened> {
     let directory = DataDir::open(&config.data_dir)?;
     let reserve = DiskReserve { bytes: config.pages.min_free_bytes, ..DiskReserve::default() };
     let page_options = PageOptions { segment_bytes: config.pages.segment_bytes, reserve, ..PageOptions::default() };
-    let frontier = EmbeddedFrontier::open(&directory.frontier(), &OpenOptions::default(), super::now())?;
+    let frontier: Option<Arc<dyn FrontierStore>> = match config.frontier.backend {
+        FrontierBackend::Embedded => {
+            let options = OpenOptions::default();
+            Some(Arc::new(EmbeddedFrontier::open(&directory.frontier(), &options, super::now())?))
+        }
+        FrontierBackend::Redis { .. } => None,
+    };
     let pages: Option<Arc<dyn PageStore>> = match config.pages.backend {
         PagesBackend::Embedded => Some(Arc::new(EmbeddedPages::open(&directory.pages(), page_options)?)),
         PagesBackend::Objects { .. } => None,
@@ -107,7 +122,7 @@ fn open(config: &Config) -> Result<Opened> {
         Vectors::Qdrant { .. } => None,
     };
     let directory = Arc::new(directory);
-    Ok(Opened { frontier: Arc::new(frontier), pages, vectors, directory })
+    Ok(Opened { frontier, pages, vectors, directory })
 }
 
 /// The index on the server that is configured, `None` when it is in the data directory.

@@ -71,6 +71,8 @@ pages! {
     LinkCluster = "AR0504",
     LinkVersion = "AR0505",
     LinkClock = "AR0506",
+    NameTaken = "AR0507",
+    SharedStores = "AR0508",
     EndpointUnreachable = "AR0601",
     KeyRefused = "AR0602",
     RequestInvalid = "AR0603",

@@ -97,7 +97,7 @@ fn started(node: &Node, context: &Context) {
         ));
     }
     context.output.object(&serde_json::json!({
-        "event": "node_started", "node": name, "http": control, "metrics": monitor,
+        "event": "node_started", "node": name, "http": control, "metrics": monitor, "link": node.link_address(),
         "pid": std::process::id(), "data_dir": context.config.data_dir,
     }));
 }

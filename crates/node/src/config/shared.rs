@@ -26,6 +26,14 @@ fn frontier_backend(read: &Read<'_>, mistakes: &mut Vec<Mistake>) -> FrontierBac
         let problem = "needed when frontier.backend is \"redis\": the address of the server";
         mistakes.push(read.contradiction("frontier.redis_urls", problem));
     }
+    for (key, backend) in [("pages.backend", "objects"), ("vectors.backend", "qdrant")] {
+        if read.text(key) != backend {
+            let problem = format!(
+                "must be \"{backend}\" when frontier.backend is \"redis\": nodes that share a frontier share it all"
+            );
+            mistakes.push(read.contradiction(key, problem));
+        }
+    }
     FrontierBackend::Redis {
         urls,
         user: read.text_opt("frontier.redis_user"),

@@ -119,6 +119,7 @@ fn what_nodes_share_must_fit_together() {
         &[],
         &[
             "default: frontier.redis_urls = []: needed when frontier.backend is \"redis\": the address of the server",
+            "default: vectors.backend = \"embedded\": must be \"qdrant\" when frontier.backend is \"redis\": nodes that share a frontier share it all",
             "c.toml:5: pages.url = \"ftp://a/\": needed when pages.backend is \"objects\": file:///DIR or s3://BUCKET/PREFIX",
             "default: cluster.ca_file = \"\": ca_file, cert_file and key_file go together: set all or none",
             "c.toml:7: cluster.listen = \"0.0.0.0:1\": anything but loopback needs cluster.ca_file, cert_file, key_file and cluster.cookie",

@@ -100,7 +100,9 @@ const fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::KeyRefused => StatusCode::UNAUTHORIZED,
         ErrorCode::EgressDenied => StatusCode::FORBIDDEN,
         ErrorCode::UnknownJob | ErrorCode::NotFound => StatusCode::NOT_FOUND,
-        ErrorCode::JobEnded | ErrorCode::IdempotencyConflict => StatusCode::CONFLICT,
+        ErrorCode::JobEnded | ErrorCode::IdempotencyConflict | ErrorCode::NameTaken | ErrorCode::SharedStores => {
+            StatusCode::CONFLICT
+        }
         ErrorCode::ContactMissing | ErrorCode::NothingToCrawl => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::DataDirLocked
         | ErrorCode::StoreUnavailable
@@ -108,6 +110,12 @@ const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::EmbedderUnavailable
         | ErrorCode::EndpointUnreachable
         | ErrorCode::Interrupted
+        | ErrorCode::LinkRefused
+        | ErrorCode::LinkCertificate
+        | ErrorCode::LinkCookie
+        | ErrorCode::LinkCluster
+        | ErrorCode::LinkVersion
+        | ErrorCode::LinkClock
         | ErrorCode::NodeBusy => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::DiskFull | ErrorCode::StoreFull => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::File

@@ -1,0 +1,202 @@
+//! How this node's frontier asks the owners of other shards, and hands URLs to other nodes' fetchers.
+
+use super::link::{Link, LinkError, PeerState, Request};
+use super::membership::Nodes;
+use argiope_actors::frontier::{Handed, Peers};
+use argiope_actors::support::now;
+use argiope_protocol::cluster::rendezvous;
+use argiope_protocol::messages::{FetchOrder, NodeCall, NodeReply, ShardCall, ShardReply};
+use argiope_protocol::{JobId, NodeName, NodeRecord, NodeState, Role, ShardId};
+use argiope_store::{Error, FrontierStore, Result, ServerFault};
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Longest wait for an owner's answer: its store's own deadline and the way there.
+const ASK_DEADLINE: Duration = Duration::from_secs(4);
+/// Longest wait for a node to take an order or to take note.
+const TELL_DEADLINE: Duration = Duration::from_secs(2);
+/// Pause before credit is looked for again without news.
+const CREDIT_LOOK: Duration = Duration::from_millis(200);
+
+/// The other nodes.
+pub(super) struct LinkPeers {
+    me: NodeName,
+    link: Link,
+    frontier: Arc<dyn FrontierStore>,
+    nodes: watch::Receiver<Nodes>,
+    /// How long a claim of a node that does not answer may still count.
+    claim_ttl: Duration,
+    sent: Mutex<Sent>,
+}
+
+/// Orders sent since the receivers last told of their load.
+#[derive(Default)]
+struct Sent {
+    orders: BTreeMap<NodeName, u32>,
+    told: BTreeMap<NodeName, u32>,
+}
+
+impl LinkPeers {
+    pub(super) fn new(
+        me: NodeName,
+        link: Link,
+        frontier: Arc<dyn FrontierStore>,
+        nodes: watch::Receiver<Nodes>,
+        claim_ttl: Duration,
+    ) -> Self {
+        Self { me, link, frontier, nodes, claim_ttl, sent: Mutex::default() }
+    }
+
+    async fn call(
+        &self,
+        peer: &NodeName,
+        call: &NodeCall,
+        deadline: Duration,
+    ) -> std::result::Result<NodeReply, LinkError> {
+        let (job, shard) = match call {
+            NodeCall::Shard(shard, ShardCall::Admit { job, .. }) => (Some(*job), Some(*shard)),
+            NodeCall::Shard(shard, _) => (None, Some(*shard)),
+            NodeCall::Fetch(order) => (Some(order.lease.job), Some(ShardId::of(&order.lease.host.domain()))),
+            NodeCall::JobMoved(job) => (Some(*job), None),
+        };
+        let request = Request { job, shard, body: call.encode().into(), ..Request::default() };
+        let answer = self.link.call(peer, request, deadline).await?;
+        NodeReply::decode(&answer).map_err(|error| LinkError::Refused {
+            peer: peer.clone(),
+            refusal: super::link::Refusal::new(super::answer::UNKNOWN_CALL, format!("its answer is odd: {error}")),
+        })
+    }
+
+    async fn ask_node(&self, peer: &NodeName, call: &NodeCall) -> Result<ShardReply> {
+        match self.call(peer, call, ASK_DEADLINE).await {
+            Ok(NodeReply::Shard(reply)) => Ok(reply),
+            Ok(_) => Err(Error::engine("ask the shard's owner", "it answered something else")),
+            Err(error) => Err(unreachable(&error)),
+        }
+    }
+
+    /// The node that should own the shard, by the list of nodes.
+    fn expected_owner(&self, shard: ShardId) -> Option<NodeName> {
+        let owners = self.nodes.borrow().owners();
+        rendezvous(shard, &owners).cloned()
+    }
+
+    /// The other node with the most credit for fetches.
+    fn best(&self) -> Option<NodeName> {
+        let linked: Vec<NodeName> = self
+            .link
+            .peers()
+            .into_iter()
+            .filter(|peer| peer.state == PeerState::Connected)
+            .map(|peer| peer.name)
+            .collect();
+        let nodes = self.nodes.borrow();
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let fetches = |record: &&NodeRecord| {
+            record.has_role(Role::Fetch)
+                && record.state == NodeState::Live
+                && record.name != self.me
+                && linked.contains(&record.name)
+        };
+        let free = nodes.records.iter().filter(fetches).map(|record| (sent.free(record), record.name.clone()));
+        free.max().filter(|(n_free, _)| *n_free > 0).map(|(_, name)| name)
+    }
+
+    fn note(&self, peer: &NodeName, n_orders: u32) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let orders = sent.orders.entry(peer.clone()).or_default();
+        *orders = orders.saturating_add(n_orders);
+    }
+}
+
+impl Sent {
+    /// Credit that a node has left: what it told, less what was sent since.
+    fn free(&mut self, record: &NodeRecord) -> u32 {
+        if self.told.insert(record.name.clone(), record.in_flight) != Some(record.in_flight) {
+            self.orders.remove(&record.name);
+        }
+        let n_sent = self.orders.get(&record.name).copied().unwrap_or_default();
+        record.capacity.saturating_sub(record.in_flight).saturating_sub(n_sent)
+    }
+}
+
+fn unreachable(error: &LinkError) -> Error {
+    let fault = if error.is_retryable() { ServerFault::Unreachable } else { ServerFault::Unavailable };
+    Error::Server { context: "ask the shard's owner", fault, message: error.to_string() }
+}
+
+#[async_trait]
+impl Peers for LinkPeers {
+    async fn ask(&self, shard: ShardId, call: ShardCall) -> Result<ShardReply> {
+        let call = NodeCall::Shard(shard, call);
+        let expected = self.expected_owner(shard).filter(|owner| *owner != self.me);
+        if let Some(owner) = &expected {
+            match self.ask_node(owner, &call).await {
+                Ok(ShardReply::NotOwner) => {}
+                answer => return answer,
+            }
+        }
+        // While shards change hands the list of nodes and the claims differ; the claims decide.
+        match self.frontier.owner(shard, now()).await? {
+            Some(claim) if claim.node != self.me && Some(&claim.node) != expected.as_ref() => {
+                self.ask_node(&claim.node, &call).await
+            }
+            _ => Ok(ShardReply::NotOwner),
+        }
+    }
+
+    async fn job_moved(&self, job: JobId) {
+        let others: Vec<NodeName> = self
+            .nodes
+            .borrow()
+            .records
+            .iter()
+            .map(|record| record.name.clone())
+            .filter(|name| *name != self.me)
+            .collect();
+        let call = NodeCall::JobMoved(job);
+        let told = others.iter().map(async |node| match self.call(node, &call, TELL_DEADLINE).await {
+            Ok(NodeReply::Done) => true,
+            Ok(_) | Err(_) => {
+                tracing::warn!(%node, %job, "the node did not take note of a job's state, its claims are waited out");
+                false
+            }
+        });
+        let told = futures_util::future::join_all(told).await;
+        if told.contains(&false) {
+            // A node that is cut off starts nothing once its claims have run out; one that lives has looked by then.
+            tokio::time::sleep(self.claim_ttl).await;
+        }
+    }
+
+    async fn has_credit(&self) {
+        let mut nodes = self.nodes.clone();
+        while self.best().is_none() {
+            // No news are no reason to stop looking: a link may have come up.
+            let _ = tokio::time::timeout(CREDIT_LOOK, nodes.changed()).await;
+        }
+    }
+
+    async fn fetch(&self, order: FetchOrder) -> Handed {
+        let Some(peer) = self.best() else { return Handed::Full };
+        self.note(&peer, 1);
+        match self.call(&peer, &NodeCall::Fetch(Box::new(order)), TELL_DEADLINE).await {
+            Ok(NodeReply::Taken) => Handed::Taken,
+            Ok(_) => {
+                // Nothing more until it tells of its load again.
+                self.note(&peer, u32::MAX);
+                Handed::Full
+            }
+            Err(LinkError::Refused { .. } | LinkError::Full(_) | LinkError::TooLarge(_) | LinkError::Stopped) => {
+                Handed::Full
+            }
+            Err(error) => {
+                tracing::debug!(%peer, %error, "not known whether the node took a URL");
+                Handed::Unknown
+            }
+        }
+    }
+}
