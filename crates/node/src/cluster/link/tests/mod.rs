@@ -69,7 +69,7 @@ fn material(authority: &Pair, pair: &Pair) -> TlsMaterial {
 }
 
 /// A node without TLS on a free port of loopback.
-fn options(node: &str) -> LinkOptions {
+pub(crate) fn options(node: &str) -> LinkOptions {
     LinkOptions {
         name: name(node),
         boot: Uuid::new_v4(),
@@ -87,7 +87,7 @@ fn secured(node: &str, authority: &Pair) -> LinkOptions {
     LinkOptions { tls: Some(pair(authority, node, Validity::days(now(), 2))), ..options(node) }
 }
 
-async fn start(options: LinkOptions) -> Link {
+pub(crate) async fn start(options: LinkOptions) -> Link {
     start_with(options, Arc::new(Echo::default())).await
 }
 
