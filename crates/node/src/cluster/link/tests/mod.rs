@@ -23,7 +23,7 @@ fn name(text: &str) -> NodeName {
     NodeName::try_new(text).expect("a valid name")
 }
 
-/// Answers with the question, or does what it says: `sleep MS`, `refuse`, `panic`, `large`.
+/// Answers with the question, or does what it says: `sleep MS`, `refuse`, `panic`, `fill`, `large`.
 #[derive(Default)]
 struct Echo {
     n_handled: AtomicUsize,
@@ -45,6 +45,7 @@ impl Handler for Echo {
             }
             ("refuse", _) => Err(Refusal::new(Refusal::FIRST_OF_APPLICATION, "not mine")),
             ("panic", _) => panic!("the handler was asked to panic"),
+            ("fill", _) => Ok(Bytes::from(vec![7; 1_000_000])),
             ("large", _) => Ok(Bytes::from(vec![0; 2 * 1024 * 1024])),
             ("who", _) => Ok(Bytes::from(from.name.to_string())),
             _ => Ok(request.body),

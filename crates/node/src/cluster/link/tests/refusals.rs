@@ -168,7 +168,7 @@ async fn silent_and_foreign_clients_hold_up_nobody() {
     let b = start(secured("node-b", &authority)).await;
     b.set_peers(vec![at("node-a", a.local_addr())]);
     linked(&b, "node-b", &a, "node-a").await;
-    until("the silent ones are dropped", || counter(&a, "handshakes_dropped") == 40).await;
+    until("the silent ones are dropped", || counter(&a, "handshakes_dropped") >= 40).await;
     let read = silent[0].read(&mut [0; 16]).await;
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
     assert!(is_connected(&a, "node-b"));
