@@ -10,9 +10,13 @@ const DOCUMENT: &str = include_str!("../../docs/METRICS.md");
 /// Appears with its first event: the names of stages are not known before.
 const ABSENT: &str = "argiope_stage_restarts_total";
 
-/// The names in the first column of the document's tables.
+/// Begins what only a node of a cluster writes; tested beside its collector.
+const OF_NODES: &str = "## Link";
+
+/// The names in the first column of the tables about a crawl.
 fn documented() -> BTreeSet<String> {
-    let names = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let of_crawls = DOCUMENT.split(OF_NODES).next().unwrap_or_default();
+    let names = of_crawls.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     names.map(str::to_owned).collect()
 }
 

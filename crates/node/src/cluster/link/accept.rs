@@ -129,7 +129,7 @@ pub(super) async fn admit(shared: &Arc<Shared>, session: Session) -> Result<Admi
             if verdict == Verdict::Duplicate {
                 return Err((Reason::Duplicate, format!("the link to node {} exists already", peer.name)));
             }
-            if verdict == Verdict::Probe && answers(old).await {
+            if verdict == Verdict::Probe && answers(shared, old).await {
                 let text = format!("another node {} is alive, with boot {}", peer.name, old.terms.peer.boot);
                 return Err((Reason::NameTaken, text));
             }
@@ -148,7 +148,7 @@ fn side(session: &Session) -> Side {
 }
 
 /// Whether the peer answers within half a second.
-async fn answers(session: &Session) -> bool {
-    let Some(answer) = session.ping(Kind::Ping) else { return false };
+async fn answers(shared: &Shared, session: &Session) -> bool {
+    let Some(answer) = session.ping(Kind::Ping, shared.now()) else { return false };
     timeout(BEAT / 2, answer).await.is_ok_and(|answer| answer.is_ok())
 }

@@ -31,7 +31,7 @@ counters! {
     envelopes_sent,
     /// Envelopes of known peers that were read, heartbeats included.
     envelopes_received,
-    /// Calls of peers that were dropped because their deadline had passed.
+    /// Calls of peers that were dropped because their deadline had passed before they were handled.
     calls_expired,
     /// Calls of peers that were handled, whatever the handler answered.
     calls_handled,
@@ -39,7 +39,7 @@ counters! {
     calls_refused,
     /// Calls of this node that had no answer within their deadline.
     calls_timed_out,
-    /// Calls of this node whose session ended before the answer.
+    /// Calls of this node whose peer was not linked, or whose session ended before the answer.
     calls_cut_off,
     /// Messages that were dropped: of no session, of another version, or malformed.
     messages_dropped,
@@ -53,7 +53,8 @@ counters! {
     sessions_closed,
     /// Sessions that were closed because the peer had been silent for 5 s.
     sessions_silent,
-    /// Streams that were closed because there were too many handshakes, or theirs did not end in time.
+    /// Streams that were closed because there were too many handshakes, theirs did not end in time, or they came through
+    /// the transport's own listener.
     handshakes_dropped,
     /// Handshakes that ended with a named refusal, by either side.
     handshakes_refused,

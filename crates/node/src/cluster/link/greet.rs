@@ -2,14 +2,14 @@
 //! named refusal where that does not do. Every wait is inside the caller's handshake deadline.
 
 use super::cookie::Side;
-use super::session::Terms;
+use super::session::{Terms, clock_ahead};
 use super::shared::Shared;
 use super::socket::{Secured, Stream};
-use super::start::MAX_CLOCK_SKEW;
+use super::start::{MAX_CLOCK_SKEW, is_skewed};
 use super::tls::certificate_problem;
 use super::{Peer, heartbeat};
 use argiope_protocol::wire::{Greeting, Hello, MAX_GREETING_BYTES, Reason, negotiate};
-use argiope_protocol::{NodeName, Role, Timestamp};
+use argiope_protocol::{NodeName, Role};
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -194,19 +194,13 @@ fn judge(
         let text = format!("node {name} speaks wire {their_from} to {their_to}, node {ours} {from} to {to}");
         return Err((Reason::Version, text));
     };
-    let ahead = ahead(theirs.clock, shared.now());
-    if ahead.unsigned_abs() > u64::try_from(MAX_CLOCK_SKEW.as_millis()).unwrap_or(u64::MAX) {
+    let ahead = clock_ahead(theirs.clock, shared.now());
+    if is_skewed(ahead) {
         let (seconds, limit) = (ahead / 1000, MAX_CLOCK_SKEW.as_secs());
         let text = format!("the clock of node {name} is {seconds} s ahead of that of {ours}; the limit is {limit} s");
         return Err((Reason::Clock, text));
     }
     Ok((version, ahead))
-}
-
-fn ahead(theirs: Timestamp, ours: Timestamp) -> i64 {
-    let (ahead, behind) = (theirs.as_millis().saturating_sub(ours.as_millis()), ours.since(theirs).as_millis());
-    let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
-    ahead.saturating_sub(i64::try_from(behind).unwrap_or(i64::MAX))
 }
 
 async fn receive_hello(secured: &mut Secured) -> Result<(Hello, Vec<u8>), Failure> {

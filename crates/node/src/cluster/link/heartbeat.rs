@@ -40,7 +40,7 @@ pub(super) async fn watch(shared: Arc<Shared>, session: Arc<Session>) {
         if is_beat {
             session.acknowledge();
             // Nobody waits for the pong: it is heard, and its time is kept.
-            drop(session.ping(Kind::Ping));
+            drop(session.ping(Kind::Ping, shared.now()));
         }
     }
 }

@@ -36,14 +36,13 @@ mod start;
 mod stop;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 mod transport;
 mod window;
 
 pub(crate) use counters::Counters;
 pub(crate) use error::LinkError;
-#[cfg_attr(not(test), expect(unused_imports, reason = "the node's boot and router use all of it"))]
 pub(crate) use peers::{Peer, PeerAddress, PeerState, PeerStatus};
 #[cfg_attr(not(test), expect(unused_imports, reason = "the node's boot and router use all of it"))]
 pub(crate) use request::{Handler, Refusal, Request};

@@ -37,6 +37,20 @@ pub(crate) enum PeerState {
     Down,
 }
 
+impl PeerState {
+    /// All of them.
+    pub(crate) const ALL: &'static [Self] = &[Self::Connected, Self::Suspect, Self::Down];
+
+    /// The stable word for it.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+        }
+    }
+}
+
 /// How things stand with a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerStatus {

@@ -4,7 +4,9 @@ use super::counters::count;
 use super::request::{Refusal, Request};
 use super::session::{Answer, Session};
 use super::shared::Shared;
+use super::start::is_skewed;
 use super::window::Room;
+use argiope_protocol::Timestamp;
 use argiope_protocol::wire::{Envelope, Kind, WireError};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -45,7 +47,10 @@ fn take(shared: &Arc<Shared>, session: &Arc<Session>, envelope: Envelope, n_byte
             session.answer(correlation, Answer::Reply(envelope.body));
         }
         Kind::Refusal => session.answer(correlation, Answer::Refusal(Refusal::decode(&envelope.body))),
-        Kind::Ping => drop(session.send_bare(Kind::Pong, correlation, Bytes::new())),
+        Kind::Ping => {
+            session.send_bare(Kind::Pong, correlation, Bytes::new());
+            hear_clock(shared, session, &envelope.body);
+        }
         Kind::Pong => session.answer(correlation, Answer::Pong),
         Kind::Ack => {
             let n_bytes = envelope.body.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -55,6 +60,16 @@ fn take(shared: &Arc<Shared>, session: &Arc<Session>, envelope: Envelope, n_byte
             session.is_left.store(true, Relaxed);
             session.send_bare(Kind::Pong, correlation, Bytes::new());
         }
+    }
+}
+
+/// A clock that was set while the session lives: what the greeting would have refused ends it, with the same code when
+/// it is dialled again.
+fn hear_clock(shared: &Shared, session: &Arc<Session>, body: &[u8]) {
+    let Some(bytes) = body.first_chunk::<8>() else { return };
+    let theirs = Timestamp::from_millis(u64::from_le_bytes(*bytes));
+    if session.hear_clock(theirs, shared.now()).is_some_and(is_skewed) {
+        shared.close(session, "the clocks of the two nodes have come to differ too much");
     }
 }
 

@@ -14,7 +14,7 @@ use argiope_protocol::wire::{Envelope, Kind, WireError};
 use bytes::Bytes;
 use ractor::{ActorCell, ActorRef};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SetOnce, oneshot};
@@ -24,12 +24,15 @@ use tokio_util::sync::CancellationToken;
 /// Read answers are acknowledged in portions of this size, and with each heartbeat.
 const ACKNOWLEDGED_BYTES: u64 = MAX_REPLY_BYTES as u64 / 4;
 
+/// Heartbeats from which a peer's clock is judged.
+const BEATS_OF_ROUND: u32 = 3;
+
 /// What a session is made from.
 pub(super) struct Terms {
     pub(super) peer: Peer,
     /// Version of the wire that both speak.
     pub(super) version: u16,
-    /// Milliseconds that the peer's clock is ahead of ours.
+    /// Milliseconds that the peer's clock was ahead of ours at the greeting.
     pub(super) clock_ahead: i64,
     /// Stands before every envelope to the peer, which knows the session by it.
     pub(super) token_out: [u8; 16],
@@ -67,6 +70,10 @@ pub(super) struct Session {
     heard: AtomicU64,
     rtt_micros: AtomicU64,
     unacknowledged: AtomicU64,
+    /// Milliseconds that the peer's clock is ahead of ours.
+    clock_ahead: AtomicI64,
+    /// The most that the heartbeats of this round have said, and how many they were.
+    round: Mutex<(i64, u32)>,
     counters: Arc<Counters>,
 }
 
@@ -88,6 +95,8 @@ pub(super) enum Answer {
 impl Session {
     pub(super) fn new(terms: Terms, label: String, counters: Arc<Counters>) -> Self {
         Self {
+            clock_ahead: AtomicI64::new(terms.clock_ahead),
+            round: Mutex::new((i64::MIN, 0)),
             terms,
             label,
             cut: CancellationToken::new(),
@@ -177,11 +186,12 @@ impl Session {
         drop(pending.answer.send(answer));
     }
 
-    /// Asks for a sign of life.
-    pub(super) fn ping(&self, kind: Kind) -> Option<oneshot::Receiver<Answer>> {
+    /// Asks for a sign of life and says what our clock reads.
+    pub(super) fn ping(&self, kind: Kind, now: Timestamp) -> Option<oneshot::Receiver<Answer>> {
         let correlation = self.next_correlation();
         let answer = self.expect(correlation, None)?;
-        self.send_bare(kind, correlation, Bytes::new()).then_some(answer)
+        let clock = Bytes::copy_from_slice(&now.as_millis().to_le_bytes());
+        self.send_bare(kind, correlation, clock).then_some(answer)
     }
 
     /// So many bytes of answers were read; the peer is told in portions.
@@ -224,8 +234,22 @@ impl Session {
 
     /// Time left until a moment of the peer's clock, as ours reads `now`. `None` when it has passed.
     pub(super) fn time_left(&self, deadline: Timestamp, now: Timestamp) -> Option<Duration> {
-        let theirs = Timestamp::from_millis(now.as_millis().saturating_add_signed(self.terms.clock_ahead));
+        let theirs = Timestamp::from_millis(now.as_millis().saturating_add_signed(self.clock_ahead.load(Relaxed)));
         (deadline > theirs).then(|| deadline.since(theirs))
+    }
+
+    /// A heartbeat says what the peer's clock read when it was sent. On the way it has only become older, so the most
+    /// of a few is nearest to the truth. Answers the difference after each round: clocks are set while nodes run.
+    pub(super) fn hear_clock(&self, theirs: Timestamp, now: Timestamp) -> Option<i64> {
+        let ahead = clock_ahead(theirs, now);
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        *round = (round.0.max(ahead), round.1 + 1);
+        if round.1 < BEATS_OF_ROUND {
+            return None;
+        }
+        let (ahead, _) = std::mem::replace(&mut *round, (i64::MIN, 0));
+        self.clock_ahead.store(ahead, Relaxed);
+        Some(ahead)
     }
 
     /// A message that is of no use.
@@ -241,4 +265,10 @@ impl Session {
     fn pending(&self) -> MutexGuard<'_, Option<HashMap<u64, Pending>>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Milliseconds that one clock is ahead of another.
+pub(super) fn clock_ahead(theirs: Timestamp, ours: Timestamp) -> i64 {
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    millis(theirs.since(ours)).saturating_sub(millis(ours.since(theirs)))
 }

@@ -68,8 +68,11 @@ impl Shared {
         if self.stopping.is_cancelled() {
             return Err(LinkError::Stopped);
         }
-        let session = self.table().ready(peer).ok_or_else(|| LinkError::Down(peer.clone()))?;
-        let outcome = self.call_in(&session, request, deadline).await;
+        let session = self.table().ready(peer);
+        let outcome = match session {
+            Some(session) => self.call_in(&session, request, deadline).await,
+            None => Err(LinkError::Down(peer.clone())),
+        };
         match &outcome {
             Err(LinkError::Timeout(_)) => count(&self.counters.calls_timed_out),
             Err(LinkError::Down(_)) => count(&self.counters.calls_cut_off),

@@ -28,6 +28,11 @@ pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
 const MAX_HANDSHAKES: usize = 64;
 /// Claims and leases expire by wall clocks, so nodes whose clocks differ by more than this do not work together.
 pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// Whether so many milliseconds are too many.
+pub(super) const fn is_skewed(clock_ahead: i64) -> bool {
+    clock_ahead.unsigned_abs() > MAX_CLOCK_SKEW.as_secs() * 1000
+}
+
 /// A cookie for a link that is open to a network: 32 bytes cannot be guessed.
 const MIN_COOKIE_BYTES: usize = 32;
 

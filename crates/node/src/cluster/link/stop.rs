@@ -21,7 +21,7 @@ pub(super) async fn stop(shared: &Arc<Shared>) {
     }
     let sessions = shared.table().sessions();
     // A pong comes after everything that was sent before its ping, on the same stream.
-    let farewells = sessions.iter().filter_map(|session| session.ping(Kind::Bye));
+    let farewells = sessions.iter().filter_map(|session| session.ping(Kind::Bye, shared.now()));
     drop(timeout(BEAT, join_all(farewells)).await);
     for session in &sessions {
         shared.close(session, "the node is stopping");

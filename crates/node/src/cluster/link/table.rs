@@ -25,8 +25,8 @@ pub(super) struct Table {
     by_label: HashMap<String, Arc<Session>>,
     /// What was last asked for, each with what stops its dialling.
     pub(super) wanted: BTreeMap<PeerAddress, CancellationToken>,
-    /// Names that were listed before.
-    listed: BTreeSet<NodeName>,
+    /// Names of that list and their boots, where these are known.
+    listed: BTreeMap<NodeName, Option<Uuid>>,
     /// By name, or by address where the name is not known.
     refusals: BTreeMap<String, (ErrorCode, String)>,
 }
@@ -92,7 +92,7 @@ impl Table {
 
     /// The boot that is listed for a name.
     pub(super) fn listed_boot(&self, name: &NodeName) -> Option<Uuid> {
-        self.wanted.keys().find(|peer| peer.name.as_ref() == Some(name))?.boot
+        *self.listed.get(name)?
     }
 
     /// Takes a session in; `false` when there is another one with this peer.
@@ -126,17 +126,19 @@ impl Table {
         &mut self,
         wanted: BTreeMap<PeerAddress, CancellationToken>,
     ) -> Vec<(Arc<Session>, &'static str)> {
-        let names: BTreeSet<NodeName> = wanted.keys().filter_map(|peer| peer.name.clone()).collect();
+        let names = wanted.keys().filter_map(|peer| Some((peer.name.clone()?, peer.boot))).collect();
         let before = std::mem::replace(&mut self.listed, names);
         self.wanted = wanted;
         let judged = self.sessions.values().filter_map(|session| {
             let peer = &session.terms.peer;
-            if self.listed.contains(&peer.name) {
-                let is_old = self.listed_boot(&peer.name).is_some_and(|boot| boot != peer.boot);
+            if let Some(listed) = self.listed.get(&peer.name) {
+                // A boot that was listed before may be out of date: a new run links before it is listed.
+                let is_news = before.get(&peer.name) != Some(listed);
+                let is_old = is_news && listed.is_some_and(|boot| boot != peer.boot);
                 return is_old.then(|| (Arc::clone(session), "the peer was started anew"));
             }
             let is_seed = |address: &String| self.wanted.keys().any(|peer| peer.address == *address);
-            let has_left = before.contains(&peer.name) || session.age() > UNLISTED;
+            let has_left = before.contains_key(&peer.name) || session.age() > UNLISTED;
             let is_stray = has_left && !session.terms.dialled.as_ref().is_some_and(is_seed);
             is_stray.then(|| (Arc::clone(session), "the peer is not of the cluster any more"))
         });
@@ -168,7 +170,7 @@ impl Table {
     /// How things stand with each listed or linked peer.
     pub(super) fn statuses(&self) -> Vec<PeerStatus> {
         let linked = self.sessions.keys();
-        let names: BTreeSet<&NodeName> = linked.chain(&self.listed).collect();
+        let names: BTreeSet<&NodeName> = linked.chain(self.listed.keys()).collect();
         names.into_iter().map(|name| self.status(name)).collect()
     }
 

@@ -172,7 +172,7 @@ async fn many_calls_of_both_sides_at_once_all_have_their_own_answers() {
     let (a, b, _) = two(None).await;
     let one = |link: Link, peer: &'static str, n: usize| async move {
         // Some are large, so that both windows of bytes fill.
-        let body = format!("{n} {}", "x".repeat(if n % 7 == 0 { 400_000 } else { n % 1000 }));
+        let body = format!("{n} {}", "x".repeat(if n.is_multiple_of(7) { 400_000 } else { n % 1000 }));
         let answer = link.call(&name(peer), Request::of(body.clone()), PATIENCE).await;
         assert!(answer.unwrap() == body, "call {n}");
     };

@@ -23,7 +23,7 @@ fn name(text: &str) -> NodeName {
     NodeName::try_new(text).expect("a valid name")
 }
 
-/// Answers with the question, or does what it says: `sleep MS`, `refuse`, `panic`, `large`.
+/// Answers with the question, or does what it says: `sleep MS`, `refuse`, `panic`, `fill`, `large`.
 #[derive(Default)]
 struct Echo {
     n_handled: AtomicUsize,
@@ -45,6 +45,7 @@ impl Handler for Echo {
             }
             ("refuse", _) => Err(Refusal::new(Refusal::FIRST_OF_APPLICATION, "not mine")),
             ("panic", _) => panic!("the handler was asked to panic"),
+            ("fill", _) => Ok(Bytes::from(vec![7; 1_000_000])),
             ("large", _) => Ok(Bytes::from(vec![0; 2 * 1024 * 1024])),
             ("who", _) => Ok(Bytes::from(from.name.to_string())),
             _ => Ok(request.body),
@@ -69,7 +70,7 @@ fn material(authority: &Pair, pair: &Pair) -> TlsMaterial {
 }
 
 /// A node without TLS on a free port of loopback.
-fn options(node: &str) -> LinkOptions {
+pub(crate) fn options(node: &str) -> LinkOptions {
     LinkOptions {
         name: name(node),
         boot: Uuid::new_v4(),
@@ -87,7 +88,7 @@ fn secured(node: &str, authority: &Pair) -> LinkOptions {
     LinkOptions { tls: Some(pair(authority, node, Validity::days(now(), 2))), ..options(node) }
 }
 
-async fn start(options: LinkOptions) -> Link {
+pub(crate) async fn start(options: LinkOptions) -> Link {
     start_with(options, Arc::new(Echo::default())).await
 }
 

@@ -1,5 +1,6 @@
 //! A peer in a process of its own, which can be stopped and killed.
 
+use super::proxy::Proxy;
 use super::*;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
@@ -52,6 +53,13 @@ fn be_a_peer_when_told_to() {
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
+/// Only where no other test runs in this process, which is how `./check` runs them.
+fn check_growth(kib: u64) {
+    if std::env::var_os("NEXTEST").is_some() {
+        assert!(kib <= 32 * 1024, "{kib} KiB");
+    }
+}
+
 fn resident_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     let n_pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
@@ -102,10 +110,45 @@ async fn a_stopped_peer_costs_at_most_32_mib_and_comes_back() {
     }
     let grown = most.saturating_sub(before) / 1024;
     println!("{n_calls} calls to a stopped peer: {grown} KiB more at most");
-    assert!(grown <= 32 * 1024, "{grown} KiB");
+    check_growth(grown);
     assert_eq!(state(&a, "node-b"), PeerState::Down);
 
     process.signal(Signal::CONT);
     until("it is linked again", || is_connected(&a, "node-b")).await;
     assert_eq!(ask(&a, "node-b", "x").await.unwrap(), "x");
+}
+
+/// The other direction: a peer that asks for much and reads nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_does_not_read_costs_at_most_32_mib() {
+    let (a, b) = (start(options("node-a")).await, start(options("node-b")).await);
+    let proxy = Proxy::to(b.local_addr()).await;
+    a.set_peers(vec![at("node-b", proxy.address)]);
+    linked(&a, "node-a", &b, "node-b").await;
+    for _ in 0..5 {
+        ask(&a, "node-b", "fill").await.unwrap();
+    }
+    let before = resident_bytes();
+    let calls: Vec<_> = (0..250)
+        .map(|_| {
+            let a = a.clone();
+            tokio::spawn(async move { ask(&a, "node-b", "fill").await.map(|answer| answer.len()) })
+        })
+        .collect();
+    until("some are handled", || counter(&b, "calls_handled") > 10).await;
+    proxy.fall_silent();
+    let mut most = before;
+    while state(&a, "node-b") != PeerState::Down {
+        most = most.max(resident_bytes());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let grown = most.saturating_sub(before) / 1024;
+    let n_handled = counter(&b, "calls_handled");
+    let mut n_answered = 0;
+    for call in calls {
+        n_answered += usize::from(call.await.unwrap().is_ok());
+    }
+    println!("{n_handled} of 250 handled, {n_answered} answered: {grown} KiB more at most, both ends together");
+    assert!(n_handled < 250, "answers that nobody reads hold up the next calls");
+    check_growth(grown);
 }

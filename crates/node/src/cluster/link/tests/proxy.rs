@@ -48,6 +48,7 @@ impl Proxy {
 }
 
 async fn pass(from: TcpStream, target: SocketAddr, gate: watch::Receiver<bool>) {
+    #[expect(clippy::disallowed_methods, reason = "this is the network between two nodes")]
     let Ok(to) = TcpStream::connect(target).await else { return };
     let ((from_read, from_write), (to_read, to_write)) = (from.into_split(), to.into_split());
     tokio::select! {
