@@ -17,8 +17,9 @@ mod sse;
 pub(crate) use auth::Keys;
 pub(crate) use listener::{Listener, tls_acceptor};
 pub(crate) use metrics::HttpMetrics;
-pub(crate) use problem::Problem;
+pub(crate) use problem::{Body as ProblemBody, Problem};
 pub(crate) use routes::{control, monitor};
+pub(crate) use sse::Reader as SseReader;
 
 use crate::boot::Service;
 use crate::cluster_view::ClusterView;
