@@ -125,6 +125,19 @@ fn an_operator_asks_a_node_and_drains_it() {
 }
 
 #[test]
+fn a_node_without_the_role_control_answers_monitors_only() {
+    let place = place();
+    let mut node = place.start(&["node", "--roles", "frontier,fetch", "--metrics-listen", "127.0.0.1:0"]);
+    node.wait_for("the node", |line| line["event"] == "node_started");
+    let line = node.lines()[0].clone();
+    assert_eq!(line["http"], serde_json::Value::Null, "{line}");
+    let metrics = line["metrics"].as_str().expect("an address").to_owned();
+    assert_eq!(call(&metrics, "GET", "/healthz", &[], None).ok(200)["status"], "ok");
+    node.interrupt();
+    assert_eq!(node.wait(PATIENCE).status, Some(0));
+}
+
+#[test]
 fn metrics_of_a_node_are_documented_and_have_types() {
     let (origin, place) = (origin(44), place());
     let node = Node::start(&place, &[]);

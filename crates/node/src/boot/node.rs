@@ -8,7 +8,7 @@ use super::{Running, Stores, now};
 use crate::cluster_view::{ClusterView, SingleNode};
 use crate::config::Config;
 use crate::errors::Result;
-use crate::http::{self, App, HttpMetrics, Keys, Listener};
+use crate::http::{self, App, Bound, HttpMetrics, Keys, Listener};
 use crate::telemetry;
 use argiope_protocol::cluster::WIRE_VERSIONS;
 use argiope_protocol::{NodeRecord, NodeState, Role};
@@ -40,7 +40,8 @@ pub(crate) enum Wish {
 }
 
 impl Node {
-    /// Opens the stores, starts the engine, then listens: what answers can work. Jobs that were running go on.
+    /// Takes the ports, opens the stores, starts the engine, then answers: what answers can work. Jobs that were running
+    /// go on.
     ///
     /// # Errors
     /// When a store, the embedder, a key, a certificate or an address cannot be used.
@@ -50,6 +51,10 @@ impl Node {
             Some((certificate, key)) => Some(http::tls_acceptor(certificate, key)?),
             None => None,
         };
+        // Before the stores: a port that is taken is told at once, and the node's record can name its addresses.
+        let is_control = config.roles.contains(&Role::Control);
+        let control = bound("http.listen", config.http.listen.as_ref().filter(|_| is_control)).await?;
+        let monitor = bound("http.metrics_listen", config.http.metrics_listen.as_ref()).await?;
         let stores = Stores::open(config).await?;
         let mut registry = telemetry::registry();
         let metrics = HttpMetrics::register(&mut registry);
@@ -58,21 +63,14 @@ impl Node {
         let (stopping, is_stopping) = watch::channel(false);
         let app = App::new(http::Inner {
             service: running.service.clone(),
-            view: view(config, &running, drain),
+            view: view(record(config, control.as_ref()), &running, drain),
             keys,
             registry: Arc::clone(&running.registry),
             metrics,
             stopping: is_stopping,
         });
-        let is_control = config.roles.contains(&Role::Control);
-        let control = match config.http.listen.as_ref().filter(|_| is_control) {
-            Some(address) => Some(Listener::bind("http.listen", address, tls, http::control(app.clone())).await?),
-            None => None,
-        };
-        let monitor = match &config.http.metrics_listen {
-            Some(address) => Some(Listener::bind("http.metrics_listen", address, None, http::monitor(app)).await?),
-            None => None,
-        };
+        let control = control.map(|bound| bound.serve(tls, http::control(app.clone())));
+        let monitor = monitor.map(|bound| bound.serve(None, http::monitor(app)));
         Ok(Self { running, control, monitor, drain: wished, stopping })
     }
 
@@ -116,17 +114,24 @@ impl Node {
 }
 
 /// Who answers for nodes, shards and hosts.
-fn view(config: &Config, running: &Running, drain: watch::Sender<bool>) -> Arc<dyn ClusterView> {
-    Arc::new(SingleNode::new(record(config), running.service.clone(), drain))
+fn view(record: NodeRecord, running: &Running, drain: watch::Sender<bool>) -> Arc<dyn ClusterView> {
+    Arc::new(SingleNode::new(record, running.service.clone(), drain))
 }
 
-/// The node as it tells of itself. Its address is the one that was configured.
-fn record(config: &Config) -> NodeRecord {
+async fn bound(key: &str, address: Option<&String>) -> Result<Option<Bound>> {
+    match address {
+        Some(address) => Bound::at(key, address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The node as it tells of itself.
+fn record(config: &Config, control: Option<&Bound>) -> NodeRecord {
     NodeRecord {
         name: config.name.clone(),
         boot: uuid::Uuid::new_v4(),
         link: String::new(),
-        http: config.http.listen.clone().unwrap_or_default(),
+        http: control.map(|bound| bound.address().to_string()).unwrap_or_default(),
         roles: config.roles.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         wire: WIRE_VERSIONS,

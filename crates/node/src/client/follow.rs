@@ -47,6 +47,9 @@ impl Follower {
                 }
                 Err(error) if matches!(error.code, ErrorCode::EndpointUnreachable | ErrorCode::NodeBusy) => {
                     self.open = None;
+                    if self.lost_at.is_none() {
+                        tracing::warn!(job = %self.job, %error, "the node is away, trying again");
+                    }
                     let lost_at = *self.lost_at.get_or_insert_with(Instant::now);
                     if lost_at.elapsed() > PATIENCE {
                         return Err(error.because(format!("the node was away for {} s", PATIENCE.as_secs())));

@@ -39,6 +39,11 @@ impl Endpoint {
     /// # Errors
     /// `AR0002` or `AR0006` when key or certificate authority cannot be read.
     pub(crate) fn new(client: &Client) -> Result<Self> {
+        let is_local =
+            client.endpoint.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+        if client.key.is_some() && client.endpoint.scheme() == "http" && !is_local {
+            tracing::warn!(endpoint = %client.endpoint, "the key goes over the network in the clear");
+        }
         let bearer = client.key.as_ref().map(Secret::read).transpose()?;
         let read =
             |path: &std::path::PathBuf| std::fs::read(path).map_err(|error| CliError::file("read", path, &error));
@@ -165,7 +170,7 @@ fn part(text: &str) -> String {
 
 /// `?…`, or nothing.
 fn query_of(pairs: &[(&str, String)]) -> String {
-    let mut query = url::form_urlencoded::Serializer::new("?".to_owned());
+    let mut query = url::form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
     let text = query.extend_pairs(pairs).finish();
     if pairs.is_empty() { String::new() } else { text }
 }
