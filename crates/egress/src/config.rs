@@ -75,6 +75,9 @@ pub enum BuildError {
     /// `user_agent` holds characters that no header may hold, or nothing.
     #[error("the user agent {0:?} is not a header value")]
     UserAgent(String),
+    /// The bearer key holds characters that no header may hold.
+    #[error("the key is not a header value")]
+    Bearer,
     /// `extra_ca_pem` is not PEM, or holds no certificate.
     #[error("the extra certificate authorities cannot be read: {0}")]
     Certificates(String),

@@ -4,6 +4,7 @@
 mod api;
 mod boot;
 mod cli;
+mod client;
 mod cluster;
 mod cluster_view;
 mod config;

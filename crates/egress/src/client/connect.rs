@@ -214,7 +214,7 @@ impl Connection {
 }
 
 /// The only place in the project that connects a socket.
-async fn dial_tcp(address: SocketAddr) -> std::io::Result<TcpStream> {
+pub(super) async fn dial_tcp(address: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     socket.connect(address).await
@@ -243,8 +243,16 @@ fn proxy_address(url: &url::Url) -> Result<(String, u16), BuildError> {
 }
 
 fn tls_config(config: &EgressConfig) -> Result<rustls::ClientConfig, BuildError> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(pem) = &config.extra_ca_pem {
+    let mut tls = tls_with(true, config.extra_ca_pem.as_deref())?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(tls)
+}
+
+/// TLS that trusts the public authorities, those of a PEM text, or both.
+pub(super) fn tls_with(trusts_public: bool, extra_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, BuildError> {
+    let public = if trusts_public { webpki_roots::TLS_SERVER_ROOTS.to_vec() } else { Vec::new() };
+    let mut roots = rustls::RootCertStore { roots: public };
+    if let Some(pem) = extra_pem {
         let wrong = |cause: String| BuildError::Certificates(cause);
         let before = roots.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -256,12 +264,11 @@ fn tls_config(config: &EgressConfig) -> Result<rustls::ClientConfig, BuildError>
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| BuildError::Tls(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(tls)
 }
 

@@ -5,6 +5,7 @@
 //! then nobody can say to which judged address a request goes, or that its window was open when its head was written.
 //! Here both hold by the order of the lines in [`GuardedClient::fetch`]'s exchange.
 
+mod api;
 mod body;
 mod connect;
 mod decode;
@@ -15,6 +16,7 @@ mod request;
 mod response;
 mod window;
 
+pub use api::{ApiAnswer, ApiClient, ApiConfig, ApiError, ApiRequest, ApiStream};
 #[cfg(test)]
 pub(crate) use body::READ_BUFFER;
 pub use post::{JsonAnswer, JsonPost};

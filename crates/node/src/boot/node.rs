@@ -9,8 +9,8 @@ use crate::cluster::Member;
 use crate::cluster_view::{ClusterView, SingleNode};
 use crate::config::Config;
 use crate::errors::Result;
-use crate::http::{self, App, HttpMetrics, Keys, Listener};
-use crate::telemetry;
+use crate::http::{self, App, Bound, HttpMetrics, Keys, Listener};
+use crate::telemetry::{self, LinkMetrics};
 use argiope_protocol::cluster::WIRE_VERSIONS;
 use argiope_protocol::{NodeRecord, NodeState, Role};
 use std::net::SocketAddr;
@@ -44,7 +44,8 @@ pub(crate) enum Wish {
 }
 
 impl Node {
-    /// Opens the stores, starts the engine, then listens: what answers can work. Jobs that were running go on.
+    /// Takes the ports, opens the stores, starts the engine, then answers: what answers can work. Jobs that were running
+    /// go on.
     ///
     /// # Errors
     /// When a store, the embedder, a key, a certificate or an address cannot be used.
@@ -54,15 +55,26 @@ impl Node {
             Some((certificate, key)) => Some(http::tls_acceptor(certificate, key)?),
             None => None,
         };
+        // Before the stores: a port that is taken is told at once, and the node's record can name its addresses.
+        let is_control = config.roles.contains(&Role::Control);
+        let control = bound("http.listen", config.http.listen.as_ref().filter(|_| is_control)).await?;
+        let monitor = bound("http.metrics_listen", config.http.metrics_listen.as_ref()).await?;
         let stores = Stores::open(config).await?;
         let mut registry = telemetry::registry();
         let metrics = HttpMetrics::register(&mut registry);
+        let link_metrics = LinkMetrics::default();
+        if stores.shared.is_some() {
+            registry.register_collector(Box::new(link_metrics.clone()));
+        }
         let running = Running::start_counting(config, stores, registry, true).await?;
-        let record = record(config);
+        let record = record(config, control.as_ref());
         let member = match running.stores.shared.clone() {
             Some(shared) => Some(Member::join(config, record.clone(), shared, running.engine()).await?),
             None => None,
         };
+        if let Some(member) = &member {
+            link_metrics.observe(member.link());
+        }
         let (drain, wished) = watch::channel(false);
         let service = running.service.clone();
         let view: Arc<dyn ClusterView> = match &member {
@@ -78,15 +90,8 @@ impl Node {
             metrics,
             stopping: is_stopping,
         });
-        let is_control = config.roles.contains(&Role::Control);
-        let control = match config.http.listen.as_ref().filter(|_| is_control) {
-            Some(address) => Some(Listener::bind("http.listen", address, tls, http::control(app.clone())).await?),
-            None => None,
-        };
-        let monitor = match &config.http.metrics_listen {
-            Some(address) => Some(Listener::bind("http.metrics_listen", address, None, http::monitor(app)).await?),
-            None => None,
-        };
+        let control = control.map(|bound| bound.serve(tls, http::control(app.clone())));
+        let monitor = monitor.map(|bound| bound.serve(None, http::monitor(app)));
         Ok(Self { running, member, control, monitor, drain: wished, _drain: drain, stopping })
     }
 
@@ -109,10 +114,16 @@ impl Node {
     pub(crate) fn wish(&self) -> impl Future<Output = Wish> + Send + 'static {
         let (mut drain, given_up) = (self.drain.clone(), self.running.given_up());
         let asked = self.member.as_ref().map(Member::drain_asked);
+        let asked = async move {
+            match asked {
+                Some(asked) => asked.await,
+                None => std::future::pending().await,
+            }
+        };
         async move {
             tokio::select! {
                 Ok(_) = drain.wait_for(|is_wished| *is_wished) => Wish::Drain,
-                () = async { match asked { Some(asked) => asked.await, None => std::future::pending().await } } => Wish::Drain,
+                () = asked => Wish::Drain,
                 stage = given_up => Wish::GaveUp(stage),
             }
         }
@@ -143,13 +154,20 @@ impl Node {
     }
 }
 
-/// The node as it tells of itself. Its address is the one that was configured.
-fn record(config: &Config) -> NodeRecord {
+async fn bound(key: &str, address: Option<&String>) -> Result<Option<Bound>> {
+    match address {
+        Some(address) => Bound::at(key, address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The node as it tells of itself.
+fn record(config: &Config, control: Option<&Bound>) -> NodeRecord {
     NodeRecord {
         name: config.name.clone(),
         boot: uuid::Uuid::new_v4(),
         link: String::new(),
-        http: config.http.listen.clone().unwrap_or_default(),
+        http: control.map(|bound| bound.address().to_string()).unwrap_or_default(),
         roles: config.roles.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         wire: WIRE_VERSIONS,

@@ -1,6 +1,6 @@
 //! The page store that nodes share, when one is configured.
 
-use crate::config::{Config, PagesBackend, Secret};
+use crate::config::{Config, PagesBackend};
 use crate::errors::{CliError, Result};
 use argiope_protocol::ErrorCode;
 use argiope_store::PageStore;
@@ -77,6 +77,7 @@ fn explain(error: argiope_store::Error, url: &Url) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
 
     fn backend(url: &str, access_key: Option<&str>, secret_key: Option<&str>) -> PagesBackend {
         let secret = |text: &str| Secret::parse(text).unwrap();

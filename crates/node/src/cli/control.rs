@@ -1,7 +1,7 @@
 //! `argiope pause | resume | cancel | retry ID`.
 
 use super::settings::Reach;
-use super::{Context, jobs, run};
+use super::{Context, jobs, remote, run};
 use crate::boot::{self, Running, Stores};
 use crate::control::Session;
 use crate::errors::Result;
@@ -49,6 +49,7 @@ async fn move_to(arguments: Named, context: &Context, state: JobState) -> Result
 /// Resumes a job and crawls on, in the crawl that runs when there is one.
 pub(crate) async fn resume(arguments: Crawling, context: &Context) -> Result<u8> {
     let id = &arguments.named.id;
+    check_flags(context)?;
     if let Some(record) = Session::new(&context.config).resume(id).await? {
         context.output.text(format!("job {} goes on in the crawl that runs, with its settings", record.id));
         context.output.object(&jobs::to_json(&record));
@@ -72,6 +73,7 @@ pub(crate) async fn retry(arguments: Crawling, context: &Context) -> Result<u8> 
         context.output.text(format!("{n_urls} failed URLs of job {job} are queued again"));
         context.output.object(&serde_json::json!({ "event": "retried", "job": job, "urls": n_urls }));
     };
+    check_flags(context)?;
     if let Some((job, n_urls)) = Session::new(&context.config).retry(id).await? {
         told(job.id, n_urls);
         return Ok(0);
@@ -90,6 +92,11 @@ async fn crawl_on(stores: Stores, spec: JobSpec, context: &Context) -> Result<u8
     let mut running = Running::start(&context.config, stores).await?;
     let submitted = running.submit(spec).await?;
     run::to_the_end(&mut running, submitted.job, context).await
+}
+
+/// A node is told nothing of how it reaches others.
+fn check_flags(context: &Context) -> Result<()> {
+    if context.config.client.is_some() { remote::check_flags(context) } else { Ok(()) }
 }
 
 /// Opens the stores of a data directory that must have jobs.

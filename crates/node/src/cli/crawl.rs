@@ -1,8 +1,9 @@
 //! `argiope crawl [URL]…`.
 
 use super::settings::Settings;
-use super::{Context, output, run};
+use super::{Context, output, remote, run};
 use crate::boot::{self, Running, Stores};
+use crate::client::Endpoint;
 use crate::errors::{CliError, Result};
 use argiope_protocol::{CanonicalUrl, ErrorCode};
 use clap::Args;
@@ -30,6 +31,9 @@ pub(crate) struct Arguments {
 /// Crawls to the end.
 pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
     let seeds = read_seeds(&arguments)?;
+    if let Some(client) = &context.config.client {
+        return Box::pin(remote::crawl(&Endpoint::new(client)?, &seeds, context)).await;
+    }
     for warning in boot::check_seeds(&context.config, &seeds).await? {
         output::note(format!("warning: {warning}"));
     }
@@ -51,7 +55,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
 }
 
 /// How a job came to be, for a person.
-fn said(how: &str) -> &'static str {
+pub(super) fn said(how: &str) -> &'static str {
     match how {
         "new" => "new job",
         "resumed" => "going on with job",

@@ -61,6 +61,8 @@ pub(crate) async fn run(arguments: Arguments, mut context: Context) -> Result<u8
 /// One's own site on loopback, in a fresh directory unless one is named: no delay, several requests at once.
 fn configure(context: &mut Context) -> Result<()> {
     let config = &mut context.config;
+    // It crawls here, whatever node other commands ask.
+    config.client = None;
     config.egress.allow_cidrs = vec![ipnet::IpNet::from(std::net::IpAddr::from([127, 0, 0, 1]))];
     config.egress.allow_ports = None;
     config.crawl.politeness.delay = Duration::ZERO;

@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8> {
         context.output.object(&to_json(job));
     }
     if jobs.is_empty() {
-        context.output.text(format!("No jobs in {}.", context.config.data_dir.display()));
+        context.output.text(format!("No jobs in {}.", context.place().text));
     } else {
         context.output.text(output::table(&rows));
     }

@@ -4,6 +4,7 @@
 //! `--json`, into one JSON object a line. Diagnostics go to standard error.
 
 mod about;
+mod admin;
 mod ca;
 mod check;
 mod completions;
@@ -19,6 +20,7 @@ mod job;
 mod jobs;
 mod node;
 pub(crate) mod output;
+mod remote;
 mod run;
 mod search;
 mod settings;
@@ -28,7 +30,8 @@ mod verify;
 pub(crate) use output::Output;
 
 use crate::config::{Config, Layer, Source, Typed};
-use crate::errors::Result;
+use crate::errors::{CliError, Result};
+use argiope_protocol::ErrorCode;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -63,6 +66,9 @@ pub(crate) struct Shared {
     /// Where everything is kept; by default the platform's data directory.
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
+    /// HTTP interface of a node that does what is asked, instead of a data directory here.
+    #[arg(long, global = true, value_name = "URL")]
+    endpoint: Option<String>,
     /// One JSON object a line on standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -78,6 +84,8 @@ enum Verb {
     Crawl(crawl::Arguments),
     /// Run a node until it is stopped; jobs come over HTTP.
     Node(node::Arguments),
+    /// Ask and tell a node: nodes, shards, hosts, why a URL is (not) crawled.
+    Admin(admin::Arguments),
     /// Ask the index.
     Search(search::Arguments),
     /// List jobs.
@@ -125,6 +133,35 @@ pub(crate) struct Context {
     pub(crate) output: Output,
 }
 
+impl Context {
+    /// Where the data is: at the node that was named, else in the data directory.
+    pub(crate) fn place(&self) -> summary::Place {
+        match &self.config.client {
+            Some(client) => summary::Place { key: "endpoint", text: client.endpoint.to_string() },
+            None => summary::Place { key: "data_dir", text: self.config.data_dir.display().to_string() },
+        }
+    }
+}
+
+impl Verb {
+    /// Whether a node can be asked instead of a data directory.
+    const fn asks_nodes(&self) -> bool {
+        matches!(
+            self,
+            Self::Crawl(_)
+                | Self::Search(_)
+                | Self::Jobs
+                | Self::Job(_)
+                | Self::Retry(_)
+                | Self::Pause(_)
+                | Self::Resume(_)
+                | Self::Cancel(_)
+                | Self::Export(_)
+                | Self::Admin(_)
+        )
+    }
+}
+
 impl Cli {
     /// The flags as a layer of the configuration.
     fn layer(&self) -> Layer {
@@ -135,6 +172,7 @@ impl Cli {
             }
         };
         set("node.data_dir", "--data-dir", &self.shared.data_dir);
+        set("client.endpoint", "--endpoint", &self.shared.endpoint);
         set("log.level", "--log-level", &self.shared.log_level);
         match &self.verb {
             Verb::Crawl(arguments) => arguments.settings.add_to(&mut layer),
@@ -160,6 +198,10 @@ impl Cli {
             Verb::About => return about::run(output),
             _ => {}
         }
+        if self.shared.endpoint.is_some() && !self.verb.asks_nodes() {
+            return Err(CliError::new(ErrorCode::Usage, "this verb works here and asks no node")
+                .advise("leave `--endpoint` out"));
+        }
         let config = crate::config::load(self.shared.config.as_deref(), self.layer())?;
         crate::telemetry::start_logging(&config.log_level, &config.log_format);
         let context = Context { config, output };
@@ -174,6 +216,7 @@ impl Cli {
 async fn dispatch(verb: Verb, context: Context) -> Result<u8> {
     match verb {
         Verb::Crawl(arguments) => Box::pin(crawl::run(arguments, &context)).await,
+        Verb::Admin(arguments) => admin::run(arguments, &context).await,
         Verb::Node(_) => Box::pin(node::run(&context)).await,
         Verb::Search(arguments) => search::run(arguments, &context).await,
         Verb::Jobs => jobs::run(&context).await,

@@ -4,7 +4,7 @@ use super::summary::{Ending, scope_hint};
 use super::{Context, output};
 use crate::boot::Running;
 use crate::errors::Result;
-use argiope_protocol::JobId;
+use argiope_protocol::{JobCounters, JobId};
 use argiope_store::frontier::JobRecord;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
@@ -18,8 +18,8 @@ const EVENTS_REST: Duration = Duration::from_millis(50);
 /// Follows the job, prints the summary, answers the exit status.
 pub(crate) async fn to_the_end(running: &mut Running, job: JobId, context: &Context) -> Result<u8> {
     let ending = Box::pin(follow(running, job, context)).await?;
-    context.output.text(ending.to_text(&context.config.data_dir));
-    context.output.object(&ending.to_json(&context.config.data_dir));
+    context.output.text(ending.to_text(&context.place()));
+    context.output.object(&ending.to_json(&context.place()));
     Ok(ending.exit_status())
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn follow(running: &mut Running, job: JobId, context: &Context)
             Step::Events(None) => has_events = false,
             Step::Tick => {
                 let record = running.stores.frontier.job(job).await?;
-                progress.show(&record);
+                progress.show(&record.counters);
             }
             Step::Stop => {
                 progress.clear();
@@ -85,7 +85,13 @@ async fn next_events(running: &mut Running, not_before: tokio::time::Instant) ->
 }
 
 /// Prints events; what they say about the job's scope is for a person too.
-fn tell(events: &[serde_json::Value], job: JobId, context: &Context, progress: &Progress, hint: &mut Option<String>) {
+pub(super) fn tell(
+    events: &[serde_json::Value],
+    job: JobId,
+    context: &Context,
+    progress: &Progress,
+    hint: &mut Option<String>,
+) {
     context.output.objects(events);
     if let Some(said) = events.iter().find_map(|event| scope_hint(event, job)) {
         progress.note(&format!("warning: {said}"));
@@ -136,10 +142,10 @@ impl Stop {
 }
 
 /// A progress bar, when there is a terminal to show it on.
-struct Progress(Option<ProgressBar>);
+pub(super) struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &Context) -> Self {
         if !context.output.shows_progress() {
             return Self(None);
         }
@@ -151,9 +157,8 @@ impl Progress {
         Self(Some(bar))
     }
 
-    fn show(&self, record: &JobRecord) {
+    pub(super) fn show(&self, counters: &JobCounters) {
         let Some(bar) = &self.0 else { return };
-        let counters = &record.counters;
         let n_ended = counters.stored + counters.unchanged + counters.skipped + counters.failed;
         bar.set_length(counters.discovered);
         bar.set_position(n_ended);
@@ -170,7 +175,7 @@ impl Progress {
         }
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }

@@ -55,7 +55,7 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
         context.output.object(&object);
     }
     if found.is_empty() {
-        let place = context.config.data_dir.display();
+        let place = context.place().text;
         context.output.text(format!("Nothing found in {place}. `argiope jobs` shows what was crawled."));
     }
     context.output.object(&serde_json::json!({ "event": "summary", "hits": found.len() }));

@@ -4,11 +4,19 @@ use super::output;
 use argiope_protocol::{ErrorCode, FailReason, JobCounters, JobId, JobState, SkipReason};
 use argiope_store::frontier::JobRecord;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 /// Reasons shown; the rest is summed up.
 const MAX_REASONS: usize = 12;
+
+/// Where the data is.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Its name in objects: `data_dir` or `endpoint`.
+    pub(crate) key: &'static str,
+    /// The directory, or the node's URL.
+    pub(crate) text: String,
+}
 
 /// How a crawl ended.
 #[derive(Debug, Clone)]
@@ -52,19 +60,19 @@ impl Ending {
     }
 
     /// The last line of `--json`.
-    pub(crate) fn to_json(&self, data_dir: &Path) -> serde_json::Value {
+    pub(crate) fn to_json(&self, place: &Place) -> serde_json::Value {
         let mut object = super::jobs::to_json(&self.record);
         object["event"] = "summary".into();
         object["interrupted"] = self.is_interrupted.into();
         object["elapsed_secs"] = self.elapsed.as_secs_f64().into();
-        object["data_dir"] = data_dir.display().to_string().into();
+        object[place.key] = place.text.as_str().into();
         object["exit"] = self.exit_status().into();
         object["code"] = self.code().map(ErrorCode::code).into();
         object
     }
 
     /// The summary that a person reads.
-    pub(crate) fn to_text(&self, data_dir: &Path) -> String {
+    pub(crate) fn to_text(&self, place: &Place) -> String {
         let JobRecord { id, state, .. } = &self.record;
         let word = if self.is_interrupted { "interrupted and drained" } else { state.code() };
         let mut text = format!("\nJob {id}: {word} after {:.1} s\n", self.elapsed.as_secs_f64());
@@ -72,7 +80,7 @@ impl Ending {
             let _ = writeln!(text, "{code}: {} (`argiope explain {code}`)", code.title());
         }
         text.push_str(&ledger(&self.record));
-        let _ = writeln!(text, "\nData: {}", data_dir.display());
+        let _ = writeln!(text, "\nData: {}", place.text);
         for hint in self.hints() {
             let _ = writeln!(text, "Next: {hint}");
         }
@@ -200,6 +208,10 @@ mod tests {
         Ending { record, is_interrupted, elapsed: Duration::from_secs(1), scope_hint: None }
     }
 
+    fn place() -> Place {
+        Place { key: "data_dir", text: "/d".to_owned() }
+    }
+
     #[test]
     fn the_exit_status_follows_the_fates() {
         let check = |counters, reasons: &[(&str, u64)], is_interrupted, expected| {
@@ -225,7 +237,7 @@ mod tests {
             "rejected": 40, "links": 42,
         });
         ending.scope_hint = scope_hint(&event, job);
-        let text = ending.to_text(Path::new("/d"));
+        let text = ending.to_text(&place());
         assert!(text.contains("40 of 42 links of http://a.example/") && text.contains("--scope host"), "{text}");
         event["job"] = "another".into();
         assert_eq!(scope_hint(&event, job), None);
@@ -233,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_summary_line_holds_all_fates() {
-        let object = ending([1, 2, 3, 4], &[], false).to_json(Path::new("/d"));
+        let object = ending([1, 2, 3, 4], &[], false).to_json(&place());
         for name in ["stored", "unchanged", "skipped", "failed", "queued", "leased", "discovered"] {
             assert!(object[name].is_u64(), "{name}");
         }

@@ -1,8 +1,10 @@
-//! Asks whoever holds the data directory: the crawl that runs there, else the stores, opened here.
+//! Asks whoever holds the data: a node, when one is named; else the crawl that runs in the data directory; else the
+//! stores, opened here.
 
 use super::{Answer, Request, ask};
 use crate::api::PagePart;
 use crate::boot::{self, Findings, Found, Question, Service};
+use crate::client::Endpoint;
 use crate::config::Config;
 use crate::errors::{CliError, Result};
 use argiope_protocol::{ErrorCode, JobId, JobState, PageKey, RejectReason};
@@ -14,20 +16,32 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A command's way to a data directory. A crawl that ends between two questions is no error: the stores are opened
+/// A command's way to the data. A crawl that ends between two questions is no error: the stores are opened
 /// then. A directory that is not there is not made.
 pub(crate) struct Session {
     config: Config,
     here: Option<Service>,
+    endpoint: Option<Endpoint>,
 }
 
 impl Session {
     /// Opens nothing yet.
     pub(crate) fn new(config: &Config) -> Self {
-        Self { config: config.clone(), here: None }
+        Self { config: config.clone(), here: None, endpoint: None }
+    }
+
+    /// The node that was named instead of a data directory.
+    fn endpoint(&mut self) -> Result<Option<Endpoint>> {
+        if let (None, Some(client)) = (&self.endpoint, &self.config.client) {
+            self.endpoint = Some(Endpoint::new(client)?);
+        }
+        Ok(self.endpoint.clone())
     }
 
     async fn ask(&mut self, request: Request) -> Result<Answer> {
+        if let Some(endpoint) = self.endpoint()? {
+            return endpoint.answer(request).await;
+        }
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(service) = &self.here {
@@ -46,8 +60,9 @@ impl Session {
         }
     }
 
+    /// Whether there is anything to ask; a node is always asked.
     fn has_data(&self) -> bool {
-        boot::has_data(&self.config)
+        self.config.client.is_some() || boot::has_data(&self.config)
     }
 
     /// All jobs, oldest first.
@@ -137,9 +152,16 @@ impl Session {
         }
     }
 
+    async fn ask_running(&mut self, request: Request) -> Result<Option<Answer>> {
+        match self.endpoint()? {
+            Some(endpoint) => endpoint.answer(request).await.map(Some),
+            None => ask(&self.config.data_dir, &request).await,
+        }
+    }
+
     /// Lets a job go on in the crawl that runs; `None` when none runs.
-    pub(crate) async fn resume(&self, id: &str) -> Result<Option<JobRecord>> {
-        match ask(&self.config.data_dir, &Request::Resume { id: id.to_owned() }).await? {
+    pub(crate) async fn resume(&mut self, id: &str) -> Result<Option<JobRecord>> {
+        match self.ask_running(Request::Resume { id: id.to_owned() }).await? {
             None => Ok(None),
             Some(Answer::Job(job)) => Ok(Some(*job)),
             Some(other) => Err(other.unexpected()),
@@ -147,8 +169,8 @@ impl Session {
     }
 
     /// Has the crawl that runs try a job's failed URLs again; `None` when none runs.
-    pub(crate) async fn retry(&self, id: &str) -> Result<Option<(JobRecord, u64)>> {
-        match ask(&self.config.data_dir, &Request::Retry { id: id.to_owned() }).await? {
+    pub(crate) async fn retry(&mut self, id: &str) -> Result<Option<(JobRecord, u64)>> {
+        match self.ask_running(Request::Retry { id: id.to_owned() }).await? {
             None => Ok(None),
             Some(Answer::Retried { job, n_urls }) => Ok(Some((*job, n_urls))),
             Some(other) => Err(other.unexpected()),

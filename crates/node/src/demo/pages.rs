@@ -32,6 +32,7 @@ pages! {
     "egress",
     "export",
     "jobs",
+    "node",
     "embedding",
     "architecture",
 }

@@ -1,6 +1,7 @@
 //! Takes connections and hands their requests to routes: HTTP/1.1, plain or over TLS, as many at once as are bounded,
 //! each step with a deadline.
 
+use super::patience::Patient;
 use crate::errors::{CliError, Result};
 use argiope_protocol::ErrorCode;
 use axum::Router;
@@ -26,24 +27,32 @@ use tower_service::Service as _;
 const MAX_CONNECTIONS: usize = 256;
 /// For the handshake of TLS, and for a request's head, also the next one on a connection that is kept.
 const HEAD_DEADLINE: Duration = Duration::from_secs(15);
+/// Longest that a client may take no byte of an answer.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a request's head and of what is read ahead.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Pause when the system gives no socket: connections that end give some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A listening socket. Dropped, it is gone and its connections break.
+/// A socket that is taken but not served yet: who connects waits.
+pub(crate) struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// A socket that is served. Dropped, it is gone and its connections break.
 pub(crate) struct Listener {
     address: SocketAddr,
     stop: watch::Sender<Option<Instant>>,
     task: JoinHandle<()>,
 }
 
-impl Listener {
+impl Bound {
     /// Listens at `HOST:PORT`; port 0 is any free one.
     ///
     /// # Errors
     /// `AR0002` when the address cannot be listened at; `key` is named.
-    pub(crate) async fn bind(key: &str, address: &str, tls: Option<TlsAcceptor>, routes: Router) -> Result<Self> {
+    pub(crate) async fn at(key: &str, address: &str) -> Result<Self> {
         let failed = |error: std::io::Error| {
             CliError::new(ErrorCode::Config, format!("cannot listen at {address} ({key})"))
                 .because(error)
@@ -51,11 +60,23 @@ impl Listener {
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (stop, stopped) = watch::channel(None);
-        let task = tokio::spawn(serve(listener, tls, routes, stopped));
-        Ok(Self { address, stop, task })
+        Ok(Self { listener, address })
     }
 
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers from now on.
+    pub(crate) fn serve(self, tls: Option<TlsAcceptor>, routes: Router) -> Listener {
+        let (stop, stopped) = watch::channel(None);
+        let task = tokio::spawn(serve(self.listener, tls, routes, stopped));
+        Listener { address: self.address, stop, task }
+    }
+}
+
+impl Listener {
     /// Where it listens.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
@@ -135,7 +156,7 @@ async fn exchange(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, WRITE_DEADLINE)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -9,16 +9,18 @@ mod auth;
 mod fields;
 mod listener;
 mod metrics;
+mod patience;
 mod problem;
 mod routes;
 mod shell;
 mod sse;
 
 pub(crate) use auth::Keys;
-pub(crate) use listener::{Listener, tls_acceptor};
+pub(crate) use listener::{Bound, Listener, tls_acceptor};
 pub(crate) use metrics::HttpMetrics;
-pub(crate) use problem::Problem;
+pub(crate) use problem::{Body as ProblemBody, Problem};
 pub(crate) use routes::{control, monitor};
+pub(crate) use sse::Reader as SseReader;
 
 use crate::boot::Service;
 use crate::cluster_view::ClusterView;
@@ -51,7 +53,6 @@ pub(crate) struct Inner {
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
-/// An application, and the places for its streams.
 impl App {
     /// Of its parts.
     pub(crate) fn new(inner: Inner) -> Self {

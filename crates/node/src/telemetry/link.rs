@@ -6,14 +6,22 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The one counter that is kept in another unit than it is exported in.
 const WINDOW_WAIT: &str = "window_wait_micros";
 
-/// What a node's link counted, and how its peers are.
-#[cfg_attr(not(test), expect(dead_code, reason = "the boot of a node registers it"))]
-pub(crate) struct LinkMetrics(pub(crate) Link);
+/// What a node's link counted, and how its peers are. Nothing before the link is there, which comes after the registry.
+#[derive(Clone, Default)]
+pub(crate) struct LinkMetrics(Arc<OnceLock<Link>>);
+
+impl LinkMetrics {
+    /// The link is there.
+    pub(crate) fn observe(&self, link: &Link) {
+        self.0.get_or_init(|| link.clone());
+    }
+}
 
 impl fmt::Debug for LinkMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,7 +31,8 @@ impl fmt::Debug for LinkMetrics {
 
 impl Collector for LinkMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for (name, count) in self.0.counters().snapshot() {
+        let Some(link) = self.0.get() else { return Ok(()) };
+        for (name, count) in link.counters().snapshot() {
             if name == WINDOW_WAIT {
                 let counter = ConstCounter::new(Duration::from_micros(count).as_secs_f64());
                 let help = "Time that callers waited for room in a peer's window of unanswered calls";
@@ -34,7 +43,7 @@ impl Collector for LinkMetrics {
             let (counter, name, help) = (ConstCounter::new(count), format!("link_{name}"), Counters::help(name));
             counter.encode(encoder.encode_descriptor(&name, help, None, counter.metric_type())?)?;
         }
-        let statuses = self.0.peers();
+        let statuses = link.peers();
         let kind = ConstGauge::new(0_u64).metric_type();
         let help = "Other nodes that are listed or linked, by how the link to them is";
         let mut peers = encoder.encode_descriptor("link_peers", help, None, kind)?;
@@ -62,7 +71,9 @@ mod tests {
     async fn everything_of_the_link_is_exported_and_documented() {
         let link = start(options("node-a")).await;
         let mut registry = Registry::with_prefix("argiope");
-        registry.register_collector(Box::new(LinkMetrics(link.clone())));
+        let metrics = LinkMetrics::default();
+        metrics.observe(&link);
+        registry.register_collector(Box::new(metrics));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         link.stop().await;

@@ -8,7 +8,6 @@ mod metrics;
 mod text;
 
 pub(crate) use collectors::Egress;
-#[expect(unused_imports, reason = "the boot of a node registers it")]
 pub(crate) use link::LinkMetrics;
 pub(crate) use metrics::{MetricsFile, registry};
 pub(crate) use text::{TEXT_TYPE, to_text};

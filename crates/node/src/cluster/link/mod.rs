@@ -44,7 +44,6 @@ mod window;
 pub(crate) use counters::Counters;
 pub(crate) use error::LinkError;
 pub(crate) use peers::{Peer, PeerAddress, PeerState, PeerStatus};
-#[cfg_attr(not(test), expect(unused_imports, reason = "the node's boot and router use all of it"))]
 pub(crate) use request::{Handler, Refusal, Request};
 pub(crate) use start::LinkOptions;
 pub(crate) use tls::TlsMaterial;

@@ -40,6 +40,7 @@ pub(super) async fn host(State(app): State<App>, Named(name): Named) -> Answer {
     let unknown = || {
         let shown: String = name.chars().take(200).collect();
         CliError::new(ErrorCode::NotFound, format!("nothing of the host {shown:?} was ever queued"))
+            .advise("`argiope admin explain URL` says which rules a URL of it passes")
     };
     let host = host_of(&name).ok_or_else(unknown)?;
     ok(&app.view().host(&host).await?.ok_or_else(unknown)?)

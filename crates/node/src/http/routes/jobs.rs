@@ -11,6 +11,8 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
+/// Bytes of seeds that make a list full.
+const FULL_BYTES: usize = 4 * 1024 * 1024;
 /// Longest idempotency key.
 const MAX_KEY_BYTES: usize = 255;
 
@@ -65,11 +67,22 @@ pub(super) async fn list(State(app): State<App>, Query(mut fields): Query) -> An
     }
     fields.finish()?;
     jobs.retain(|job| state.is_none_or(|state| job.state == state));
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = jobs.len() > limit;
-    jobs.truncate(limit);
+    let n_fitting = fitting(&jobs).min(usize::try_from(limit).unwrap_or(usize::MAX));
+    let has_more = jobs.len() > n_fitting;
+    jobs.truncate(n_fitting);
     let next = jobs.last().filter(|_| has_more).map(|job| job.id.to_string());
     ok(&List { items: jobs.into_iter().map(JobView::from).collect(), next })
+}
+
+/// Jobs until their seeds fill an answer, at least one.
+fn fitting(jobs: &[JobRecord]) -> usize {
+    let mut n_bytes = 0;
+    let fits = |job: &&JobRecord| {
+        let is_first = n_bytes == 0;
+        n_bytes += 1 + job.spec.seeds.iter().map(|seed| seed.as_str().len()).sum::<usize>();
+        is_first || n_bytes < FULL_BYTES
+    };
+    jobs.iter().take_while(fits).count()
 }
 
 pub(super) async fn show(State(app): State<App>, Named(id): Named) -> Answer {
