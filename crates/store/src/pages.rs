@@ -1,6 +1,11 @@
 //! Contract of the page store: what was fetched and what was made of it, so that a new parser, chunker or model
 //! never means a new crawl.
 
+mod findings;
+pub(crate) mod warc;
+
+pub(crate) use findings::Findings;
+
 use crate::Result;
 use argiope_protocol::job::Retain;
 use argiope_protocol::{PageKey, PageRecord, TenantId};
@@ -55,4 +60,9 @@ pub trait PageStore: Send + Sync + 'static {
     async fn scan(&self, tenant: &TenantId, after: Option<PageKey>, limit: usize) -> Result<Vec<PageRecord>>;
     /// Checks records and bodies against their checksums; answers what is wrong, in words.
     async fn verify(&self) -> Result<Vec<String>>;
+    /// Removes what no page names and no writer can be about to name; answers how much. Safe beside writers. A store
+    /// that leaves nothing behind, or gives room back by other means, has nothing to do.
+    async fn remove_strays(&self) -> Result<u64> {
+        Ok(0)
+    }
 }

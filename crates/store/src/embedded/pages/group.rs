@@ -3,8 +3,8 @@
 
 use super::index::{StoredBody, StoredPage, Tables, Totals, page_key, segment_key};
 use super::segment::{Appender, FrameRef, read_raw};
-use super::warc;
 use crate::pages::NewPage;
+use crate::pages::warc;
 use crate::{Error, Result};
 use argiope_protocol::job::Retain;
 use argiope_protocol::{PageKey, PageRecord, TenantId};

@@ -13,7 +13,6 @@ mod index;
 mod read;
 mod segment;
 mod verify;
-mod warc;
 mod writer;
 
 pub use compact::Compaction;

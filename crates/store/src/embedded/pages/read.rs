@@ -68,7 +68,7 @@ impl Shared {
                 (None, None) => Ok(None),
             }
         };
-        Ok(self.frame(find)?.and_then(|(frame, ())| super::warc::http_fields(&frame.record)))
+        Ok(self.frame(find)?.and_then(|(frame, ())| crate::pages::warc::http_fields(&frame.record)))
     }
 
     pub(super) fn markdown(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<String>> {

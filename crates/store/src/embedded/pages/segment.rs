@@ -2,7 +2,7 @@
 //! zstd frames and WARC reads them.
 
 use super::index::StoredSegment;
-use super::warc::{self, Record};
+use crate::pages::warc::{self, Record};
 use crate::{Error, Result};
 use argiope_protocol::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -4,39 +4,24 @@ use super::index::{BODIES, PAGES, StoredBody, StoredPage, Totals, View};
 use super::read::Shared;
 use super::segment::{FrameRef, read_frame};
 use super::writer::stored_segments;
-use crate::Result;
+use crate::{Result, pages};
 use std::collections::{BTreeMap, HashMap};
-
-/// Findings kept; the rest is counted. A damaged disk can make millions.
-const MAX_FINDINGS: usize = 1_000;
 
 /// What was found, and what was counted on the way.
 #[derive(Default)]
 struct Findings {
-    texts: Vec<String>,
-    n_more: u64,
+    found: pages::Findings,
     live: BTreeMap<u32, u64>,
     totals: Totals,
 }
 
 impl Findings {
     fn add(&mut self, text: String) {
-        if self.texts.len() < MAX_FINDINGS {
-            self.texts.push(text);
-        } else {
-            self.n_more += 1;
-        }
+        self.found.add(text);
     }
 
     fn count(&mut self, frame: &FrameRef) {
         *self.live.entry(frame.segment).or_default() += frame.bytes;
-    }
-
-    fn into_texts(mut self) -> Vec<String> {
-        if self.n_more > 0 {
-            self.texts.push(format!("and {} more", self.n_more));
-        }
-        self.texts
     }
 }
 
@@ -74,7 +59,7 @@ impl Shared {
             if totals != findings.totals {
                 findings.add(format!("the sums are {totals:?}, counted were {:?}", findings.totals));
             }
-            Ok(findings.into_texts())
+            Ok(findings.found.into_texts())
         })
     }
 

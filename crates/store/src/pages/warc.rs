@@ -3,7 +3,7 @@
 //! `response`: what was fetched, with the decoded body. `revisit`: the same, when an equal body is kept already.
 //! `conversion`: the page's Markdown.
 
-use crate::pages::NewPage;
+use super::{HeaderFields, NewPage};
 use argiope_protocol::{PageRecord, Timestamp};
 use std::fmt::Write as _;
 use uuid::Uuid;
@@ -17,30 +17,30 @@ const REVISIT_PROFILE: &str = "http://netpreserve.org/warc/1.1/revisit/identical
 
 /// A record in plain bytes, before compression.
 #[derive(Debug)]
-pub(super) struct Record {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Record {
+    pub(crate) bytes: Vec<u8>,
     /// Where the payload begins in `bytes`.
-    pub(super) payload_start: u32,
-    pub(super) payload_bytes: u64,
+    pub(crate) payload_start: u32,
+    pub(crate) payload_bytes: u64,
 }
 
 /// What a revisit says of the record that holds the body.
 #[derive(Debug)]
-pub(super) struct Original<'a> {
-    pub(super) id: Uuid,
-    pub(super) url: &'a str,
-    pub(super) fetched_at: Timestamp,
+pub(crate) struct Original<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) url: &'a str,
+    pub(crate) fetched_at: Timestamp,
 }
 
 /// The response with its body.
-pub(super) fn response(page: &NewPage, id: Uuid, body_hash: &[u8; 32]) -> Record {
+pub(crate) fn response(page: &NewPage, id: Uuid, body_hash: &[u8; 32]) -> Record {
     let mut head = record_head("response", page.record.url.as_str(), page.record.fetch.fetched_at, id);
     response_fields(&mut head, page, body_hash);
     record(head, &http_head(page), &page.body)
 }
 
 /// The response without its body, which `original` holds.
-pub(super) fn revisit(page: &NewPage, id: Uuid, body_hash: &[u8; 32], original: &Original<'_>) -> Record {
+pub(crate) fn revisit(page: &NewPage, id: Uuid, body_hash: &[u8; 32], original: &Original<'_>) -> Record {
     let mut head = record_head("revisit", page.record.url.as_str(), page.record.fetch.fetched_at, id);
     response_fields(&mut head, page, body_hash);
     field(&mut head, "WARC-Profile", REVISIT_PROFILE);
@@ -51,7 +51,7 @@ pub(super) fn revisit(page: &NewPage, id: Uuid, body_hash: &[u8; 32], original: 
 }
 
 /// The Markdown, made from the record `source` when that was kept.
-pub(super) fn conversion(page: &PageRecord, markdown: &str, id: Uuid, source: Option<Uuid>) -> Record {
+pub(crate) fn conversion(page: &PageRecord, markdown: &str, id: Uuid, source: Option<Uuid>) -> Record {
     let mut head = record_head("conversion", page.url.as_str(), page.fetch.fetched_at, id);
     if let Some(source) = source {
         field(&mut head, "WARC-Refers-To", &urn(source));
@@ -62,7 +62,7 @@ pub(super) fn conversion(page: &PageRecord, markdown: &str, id: Uuid, source: Op
 }
 
 /// What stands first in every segment file.
-pub(super) fn warcinfo(file_name: &str, now: Timestamp, id: Uuid) -> Record {
+pub(crate) fn warcinfo(file_name: &str, now: Timestamp, id: Uuid) -> Record {
     let mut head = "WARC/1.1\r\nWARC-Type: warcinfo\r\n".to_owned();
     field(&mut head, "WARC-Record-ID", &urn(id));
     field(&mut head, "WARC-Date", &date(now));
@@ -73,8 +73,26 @@ pub(super) fn warcinfo(file_name: &str, now: Timestamp, id: Uuid) -> Record {
 }
 
 /// The header fields of a `response` or `revisit` record, as they were stored.
-pub(super) fn http_fields(record: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
-    let block = record.get(end_of_head(record)?..)?;
+pub(crate) fn http_fields(record: &[u8]) -> Option<HeaderFields> {
+    fields(record.get(end_of_head(record)?..)?)
+}
+
+/// The header fields of a page as [`http_fields`] would give them back.
+pub(crate) fn kept_fields(page: &NewPage) -> HeaderFields {
+    fields(&http_head(page)).unwrap_or_default()
+}
+
+/// The payload of a `response` record, when the record is whole.
+pub(crate) fn http_payload(record: &[u8]) -> Option<&[u8]> {
+    let (head, block) = record.split_at_checked(end_of_head(record)?)?;
+    let head = std::str::from_utf8(head).ok()?;
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?.parse::<usize>().ok()?;
+    let block = block.get(..length)?;
+    block.get(end_of_head(block)?..)
+}
+
+/// Of the block of a `response` or `revisit` record.
+fn fields(block: &[u8]) -> Option<HeaderFields> {
     let head = block.get(..end_of_head(block)?)?;
     let lines = head.split(|byte| *byte == b'\n').skip(1);
     let fields = lines.filter_map(|line| {
@@ -181,7 +199,10 @@ mod tests {
             "HTTP/1.1 200 OK\r\nx-crawler-content-encoding: gzip\r\nx-a: 1  x: y\r\ncontent-length: 5\r\n\r\n<p>hi";
         assert!(text.contains(&format!("Content-Length: {}\r\n\r\n{block}\r\n\r\n", block.len())), "{text}");
         assert_eq!(&made.bytes[made.payload_start as usize..][..5], b"<p>hi");
+        assert_eq!(http_payload(&made.bytes), Some(b"<p>hi".as_slice()));
+        assert_eq!(http_payload(&made.bytes[..made.bytes.len() - 5]), None);
         let fields = http_fields(&made.bytes).unwrap();
+        assert_eq!(kept_fields(&page), fields);
         assert_eq!(fields[1], ("x-a".to_owned(), b"1  x: y".to_vec()));
         assert_eq!(fields.len(), 3);
     }
