@@ -15,5 +15,6 @@ pub use vectors::VectorStore;
 
 pub mod conformance;
 pub mod embedded;
+pub mod objects;
 pub mod qdrant;
 pub mod redis;

@@ -1,7 +1,6 @@
 //! The page store of one machine: the contract, and what a crash, a flipped byte or a full disk does to it.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
-
+use crate::body_of;
 use argiope_protocol::job::Retain;
 use argiope_protocol::{PageKey, TenantId};
 use argiope_store::conformance::pages::{all, new_page, page_url};
@@ -25,12 +24,6 @@ fn options() -> PageOptions {
 
 fn open(directory: &Path) -> EmbeddedPages {
     EmbeddedPages::open(directory, options()).unwrap()
-}
-
-/// Repetitive enough to compress, different for every `n`.
-fn body_of(n: u64, seed: u64) -> Vec<u8> {
-    let text = format!("<html><body><p>page {n} of run {seed} ");
-    text.repeat(1 + usize::try_from((n * 7 + seed) % 400).unwrap()).into_bytes()
 }
 
 #[tokio::test]
@@ -267,7 +260,7 @@ async fn whatever_was_answered_survives_kill_9() {
 /// Kills the child some time after its first answer, another time in every run, and reads its answers to the end.
 fn acked_by_a_killed_child(directory: &Path, seed: u64) -> Vec<u64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_writes_until_it_is_killed", "--nocapture"])
+        .args(["--exact", "embedded::child_that_writes_until_it_is_killed", "--nocapture"])
         .env(CHILD, format!("{}#{seed}", directory.display()))
         .stdout(Stdio::piped())
         .spawn()
