@@ -23,4 +23,5 @@ mod qdrant;
 mod recrawl;
 mod robots;
 mod sabotage;
+mod shared_pages;
 mod stop;

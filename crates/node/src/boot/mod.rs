@@ -5,6 +5,7 @@
 mod model;
 mod named;
 mod outgoing;
+mod pages;
 mod running;
 mod seeds;
 mod service;
@@ -15,6 +16,7 @@ pub(crate) use argiope_actors::support::now;
 pub(crate) use model::embedder;
 pub(crate) use named::{find_job, unknown_job};
 pub(crate) use outgoing::client;
+pub(crate) use pages::{place as pages_place, shared as shared_pages};
 pub(crate) use running::{How, Running};
 pub(crate) use seeds::check_seeds;
 pub(crate) use service::{Exported, Service, check_unended, ended};

@@ -1,7 +1,7 @@
 //! The data directory's lock and its three stores.
 
 use super::embedder;
-use crate::config::{Config, Secret, Vectors};
+use crate::config::{Config, PagesBackend, Secret, Vectors};
 use crate::errors::{CliError, Result};
 use argiope_protocol::{ErrorCode, JobId, JobState};
 use argiope_store::embedded::data_dir::{DataDir, DiskReserve};
@@ -36,9 +36,14 @@ impl Stores {
         let opened = opened
             .map_err(|error| CliError::new(ErrorCode::Internal, "opening the stores failed").because(error))??;
         let Opened { frontier, pages, vectors, directory } = opened;
+        let unopened = |what: &str| CliError::new(ErrorCode::Internal, format!("no {what} was opened"));
+        let pages = match super::pages::shared(config).await? {
+            Some(pages) => pages,
+            None => pages.ok_or_else(|| unopened("page store"))?,
+        };
         let vectors = match vectors_on_server(config).await? {
             Some(vectors) => vectors,
-            None => vectors.ok_or_else(|| CliError::new(ErrorCode::Internal, "no index was opened"))?,
+            None => vectors.ok_or_else(|| unopened("index"))?,
         };
         Ok(Self { frontier, pages, vectors, _directory: directory })
     }
@@ -73,7 +78,8 @@ impl Stores {
 /// What opening on a thread of its own leaves.
 struct Opened {
     frontier: Arc<dyn FrontierStore>,
-    pages: Arc<dyn PageStore>,
+    /// `None` when they are shared.
+    pages: Option<Arc<dyn PageStore>>,
     /// `None` when they are on a server.
     vectors: Option<Arc<dyn VectorStore>>,
     directory: Arc<DataDir>,
@@ -85,7 +91,10 @@ fn open(config: &Config) -> Result<Opened> {
     let reserve = DiskReserve { bytes: config.pages.min_free_bytes, ..DiskReserve::default() };
     let page_options = PageOptions { segment_bytes: config.pages.segment_bytes, reserve, ..PageOptions::default() };
     let frontier = EmbeddedFrontier::open(&directory.frontier(), &OpenOptions::default(), super::now())?;
-    let pages = EmbeddedPages::open(&directory.pages(), page_options)?;
+    let pages: Option<Arc<dyn PageStore>> = match config.pages.backend {
+        PagesBackend::Embedded => Some(Arc::new(EmbeddedPages::open(&directory.pages(), page_options)?)),
+        PagesBackend::Objects(_) => None,
+    };
     let vectors: Option<Arc<dyn VectorStore>> = match config.vectors {
         Vectors::Embedded { optimize_every_chunks } => {
             let options = VectorOptions {
@@ -98,7 +107,7 @@ fn open(config: &Config) -> Result<Opened> {
         Vectors::Qdrant { .. } => None,
     };
     let directory = Arc::new(directory);
-    Ok(Opened { frontier: Arc::new(frontier), pages: Arc::new(pages), vectors, directory })
+    Ok(Opened { frontier: Arc::new(frontier), pages, vectors, directory })
 }
 
 /// The index on the server that is configured, `None` when it is in the data directory.

@@ -27,6 +27,8 @@ pub(crate) struct Findings {
     pub(crate) n_chunks: u64,
     /// Chunks that nothing lists.
     pub(crate) n_strays: u64,
+    /// Objects of the page store that no page names, removed.
+    pub(crate) n_stray_bodies: u64,
     /// Whether only what holds at every instant of a crawl was compared, since one was running.
     pub(crate) is_partial: bool,
 }
@@ -47,6 +49,9 @@ pub(super) async fn compare(stores: &Stores, tenant: &TenantId, keep: bool) -> R
     compare_pages(stores, tenant, &mut findings).await?;
     let listed = compare_heads(stores, tenant, &mut findings).await?;
     compare_chunks(stores, tenant, keep, listed, &mut findings).await?;
+    if !keep {
+        findings.n_stray_bodies = remove_stray_bodies(stores).await?;
+    }
     Ok(findings)
 }
 
@@ -61,6 +66,14 @@ pub(super) async fn compare_ledger(stores: &Stores) -> Result<Findings> {
     }
     compare_frontier(stores, &mut findings).await?;
     Ok(findings)
+}
+
+/// A damaged page, which is among the problems already, keeps all of them: what it names is not known.
+async fn remove_stray_bodies(stores: &Stores) -> Result<u64> {
+    match stores.pages.remove_strays().await {
+        Err(argiope_store::Error::Corrupt { .. }) => Ok(0),
+        removed => Ok(removed?),
+    }
 }
 
 /// Every URL that ended as a page has a page record.

@@ -2,6 +2,7 @@
 
 use super::{Context, output};
 use crate::boot;
+use crate::config::PagesBackend;
 use crate::errors::Result;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,16 @@ pub(crate) async fn run(context: &Context) -> Result<u8> {
         },
     ];
     let mut status = 0;
+    if let PagesBackend::Objects(objects) = &config.pages.backend {
+        let opened = boot::shared_pages(config).await;
+        let (is_good, said) = match &opened {
+            Ok(_) => (true, "open".to_owned()),
+            Err(error) => (false, error.to_string()),
+        };
+        status = opened.err().map_or(0, |error| error.code.exit_code());
+        let detail = format!("{}: {said}", boot::pages_place(&objects.url));
+        checks.push(Check { name: "shared pages", is_good, detail });
+    }
     if has_data {
         match boot::Stores::open(config).await {
             Ok(stores) => checks.push(index(&stores, context).await?),

@@ -22,8 +22,9 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
         context.output.text(format!("  {problem}"));
         context.output.object(&serde_json::json!({ "event": "problem", "problem": problem }));
     }
-    let Findings { n_pages, n_heads, n_chunks, n_strays, n_problems, is_partial, .. } = findings;
+    let Findings { n_pages, n_heads, n_chunks, n_strays, n_stray_bodies, n_problems, is_partial, .. } = findings;
     let verb = if arguments.keep { "found" } else { "removed" };
+    let bodies = if n_stray_bodies == 0 { String::new() } else { format!("{n_stray_bodies} stray bodies removed; ") };
     context.output.text(if is_partial {
         format!(
             "A crawl is running: ledger, page records and kept pages were compared, and not yet the index. \
@@ -32,11 +33,12 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
     } else {
         format!(
             "{n_pages} pages, {n_heads} visible in the index with {n_chunks} chunks; {n_strays} strays {verb}; \
-             {n_problems} problems"
+             {bodies}{n_problems} problems"
         )
     });
     context.output.object(&serde_json::json!({
         "event": "summary", "pages": n_pages, "heads": n_heads, "chunks": n_chunks, "strays": n_strays,
+        "stray_bodies_removed": n_stray_bodies,
         "strays_removed": !arguments.keep && !is_partial, "problems": n_problems, "partial": is_partial,
     }));
     if n_problems == 0 {

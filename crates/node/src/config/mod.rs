@@ -19,7 +19,7 @@ mod tests;
 pub(crate) use raw::{Layer, Mistake, Source, Typed};
 pub(crate) use resolve::Platform;
 pub(crate) use secret::Secret;
-pub(crate) use sections::{Config, Embedder, FrontierBackend, PagesBackend, Vectors};
+pub(crate) use sections::{Config, Embedder, FrontierBackend, PageObjects, PagesBackend, Vectors};
 
 use crate::errors::{CliError, Result};
 use argiope_protocol::ErrorCode;
