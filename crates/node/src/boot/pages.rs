@@ -1,6 +1,6 @@
 //! The page store that nodes share, when one is configured.
 
-use crate::config::{Config, PagesBackend};
+use crate::config::{Config, PageObjects, PagesBackend};
 use crate::errors::{CliError, Result};
 use argiope_protocol::ErrorCode;
 use argiope_store::PageStore;
@@ -14,11 +14,10 @@ use url::Url;
 /// # Errors
 /// When the storage is away or refuses, holds something else, or lacks what the store needs of it.
 pub(crate) async fn shared(config: &Config) -> Result<Option<Arc<dyn PageStore>>> {
-    let PagesBackend::Objects { url, .. } = &config.pages.backend else { return Ok(None) };
+    let PagesBackend::Objects(objects) = &config.pages.backend else { return Ok(None) };
     let reserve = DiskReserve { bytes: config.pages.min_free_bytes, ..DiskReserve::default() };
-    let options =
-        ObjectOptions { reserve, ..ObjectOptions::new(location(&config.pages.backend)?, Arc::new(super::now)) };
-    let pages = Box::pin(ObjectPages::open(options)).await.map_err(|error| explain(error, url))?;
+    let options = ObjectOptions { reserve, ..ObjectOptions::new(location(objects)?, Arc::new(super::now)) };
+    let pages = Box::pin(ObjectPages::open(options)).await.map_err(|error| explain(error, &objects.url))?;
     Ok(Some(Arc::new(pages)))
 }
 
@@ -27,10 +26,8 @@ pub(crate) fn place(url: &Url) -> String {
     format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
-fn location(backend: &PagesBackend) -> Result<Location> {
-    let PagesBackend::Objects { url, endpoint, region, access_key, secret_key } = backend else {
-        return Err(CliError::new(ErrorCode::Internal, "pages are not shared"));
-    };
+fn location(objects: &PageObjects) -> Result<Location> {
+    let PageObjects { url, endpoint, region, access_key, secret_key } = objects;
     if url.scheme() == "file" {
         let path = url.to_file_path().map_err(|()| wrong(url, "is no path: write file:///DIR, with three slashes"))?;
         return Ok(Location::Directory(path));
@@ -79,9 +76,9 @@ mod tests {
     use super::*;
     use crate::config::Secret;
 
-    fn backend(url: &str, access_key: Option<&str>, secret_key: Option<&str>) -> PagesBackend {
+    fn objects(url: &str, access_key: Option<&str>, secret_key: Option<&str>) -> PageObjects {
         let secret = |text: &str| Secret::parse(text).unwrap();
-        PagesBackend::Objects {
+        PageObjects {
             url: url.parse().unwrap(),
             endpoint: None,
             region: "us-east-1".to_owned(),
@@ -92,21 +89,21 @@ mod tests {
 
     #[test]
     fn a_url_is_a_directory_or_a_bucket_with_a_prefix() {
-        let Ok(Location::Directory(path)) = location(&backend("file:///srv/pages", None, None)) else { panic!() };
+        let Ok(Location::Directory(path)) = location(&objects("file:///srv/pages", None, None)) else { panic!() };
         assert_eq!(path, std::path::Path::new("/srv/pages"));
-        let Ok(Location::Bucket(bucket)) = location(&backend("s3://crawl/team/a/", None, None)) else { panic!() };
+        let Ok(Location::Bucket(bucket)) = location(&objects("s3://crawl/team/a/", None, None)) else { panic!() };
         assert_eq!((bucket.bucket.as_str(), bucket.prefix.as_str(), bucket.keys), ("crawl", "team/a", None));
     }
 
     #[test]
     fn a_wrong_url_or_half_a_key_is_named_and_no_secret_shown() {
-        let check = |backend: PagesBackend, expected: &str| {
-            let error = location(&backend).unwrap_err();
+        let check = |objects: PageObjects, expected: &str| {
+            let error = location(&objects).unwrap_err();
             assert!(error.code == ErrorCode::Config && error.message.contains(expected), "{error}");
             assert!(!error.message.contains("s3cret"), "{error}");
         };
-        check(backend("file://host/dir", None, None), "three slashes");
-        check(backend("s3:///prefix", None, None), "no bucket");
-        check(backend("s3://me:s3cret@crawl/", Some("env:X"), None), "half a key");
+        check(objects("file://host/dir", None, None), "three slashes");
+        check(objects("s3:///prefix", None, None), "no bucket");
+        check(objects("s3://me:s3cret@crawl/", Some("env:X"), None), "half a key");
     }
 }

@@ -108,7 +108,7 @@ fn open(config: &Config) -> Result<Opened> {
     };
     let pages: Option<Arc<dyn PageStore>> = match config.pages.backend {
         PagesBackend::Embedded => Some(Arc::new(EmbeddedPages::open(&directory.pages(), page_options)?)),
-        PagesBackend::Objects { .. } => None,
+        PagesBackend::Objects(_) => None,
     };
     let vectors: Option<Arc<dyn VectorStore>> = match config.vectors {
         Vectors::Embedded { optimize_every_chunks } => {

@@ -29,14 +29,14 @@ pub(crate) async fn run(context: &Context) -> Result<u8> {
         },
     ];
     let mut status = 0;
-    if let PagesBackend::Objects { url, .. } = &config.pages.backend {
+    if let PagesBackend::Objects(objects) = &config.pages.backend {
         let opened = boot::shared_pages(config).await;
         let (is_good, said) = match &opened {
             Ok(_) => (true, "open".to_owned()),
             Err(error) => (false, error.to_string()),
         };
         status = opened.err().map_or(0, |error| error.code.exit_code());
-        let detail = format!("{}: {said}", boot::pages_place(url));
+        let detail = format!("{}: {said}", boot::pages_place(&objects.url));
         checks.push(Check { name: "shared pages", is_good, detail });
     }
     if has_data {

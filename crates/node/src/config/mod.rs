@@ -22,7 +22,7 @@ pub(crate) use job::{given_settings, job_settings};
 pub(crate) use raw::{Layer, Mistake, Source, Typed};
 pub(crate) use resolve::Platform;
 pub(crate) use secret::Secret;
-pub(crate) use sections::{Client, Config, Crawl, Embedder, FrontierBackend, PagesBackend, Vectors};
+pub(crate) use sections::{Client, Config, Crawl, Embedder, FrontierBackend, PageObjects, PagesBackend, Vectors};
 
 use crate::errors::{CliError, Result};
 use argiope_protocol::ErrorCode;

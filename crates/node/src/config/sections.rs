@@ -151,18 +151,22 @@ pub(crate) enum PagesBackend {
     /// In the data directory.
     Embedded,
     /// In an object store, or in a directory that nodes share.
-    Objects {
-        /// `file:///DIR` or `s3://BUCKET/PREFIX`.
-        url: url::Url,
-        /// An S3-compatible server's address.
-        endpoint: Option<url::Url>,
-        /// The bucket's region.
-        region: String,
-        /// Access key id.
-        access_key: Option<Secret>,
-        /// Secret access key.
-        secret_key: Option<Secret>,
-    },
+    Objects(Box<PageObjects>),
+}
+
+/// Pages that nodes share.
+#[derive(Debug, Clone)]
+pub(crate) struct PageObjects {
+    /// `file:///DIR` or `s3://BUCKET/PREFIX`.
+    pub(crate) url: url::Url,
+    /// An S3-compatible server's address.
+    pub(crate) endpoint: Option<url::Url>,
+    /// The bucket's region.
+    pub(crate) region: String,
+    /// Access key id.
+    pub(crate) access_key: Option<Secret>,
+    /// Secret access key.
+    pub(crate) secret_key: Option<Secret>,
 }
 
 /// Section `[vectors]`.

@@ -3,7 +3,7 @@
 use super::raw::Mistake;
 use super::read::Read;
 use super::secret::Secret;
-use super::sections::{Client, Cluster, Frontier, FrontierBackend, Http, LinkTls, Pages, PagesBackend};
+use super::sections::{Client, Cluster, Frontier, FrontierBackend, Http, LinkTls, PageObjects, Pages, PagesBackend};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,13 +61,13 @@ fn pages_backend(read: &Read<'_>, mistakes: &mut Vec<Mistake>) -> PagesBackend {
         mistakes.push(read.contradiction("pages.url", problem));
         return PagesBackend::Embedded;
     };
-    PagesBackend::Objects {
+    PagesBackend::Objects(Box::new(PageObjects {
         url,
         endpoint: read.text_opt("pages.endpoint").and_then(|url| url.parse().ok()),
         region: read.text("pages.region"),
         access_key: read.secret("pages.access_key"),
         secret_key: read.secret("pages.secret_key"),
-    }
+    }))
 }
 
 pub(super) fn cluster(read: &Read<'_>, mistakes: &mut Vec<Mistake>) -> Cluster {

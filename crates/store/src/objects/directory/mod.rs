@@ -174,12 +174,9 @@ impl Files {
         let beside = Beside::write(&self.root.join(BESIDE), bytes).map_err(fail)?;
         self.settle_folder(folder)?;
         let _lock = if *when == When::Always { None } else { Some(lock::take(&self.root, name, until)?) };
-        let is_time = is_time(&path, when).map_err(fail)?;
-        if is_time {
-            beside.place(&path).map_err(|error| self.forget_folder(folder, fail(error)))?;
-        }
+        let is_placed = beside.place(&path, when).map_err(|error| self.forget_folder(folder, fail(error)))?;
         sync_folder(folder).map_err(fail)?;
-        Ok(is_time)
+        Ok(is_placed)
     }
 
     fn delete(&self, name: &str) -> Result<()> {
@@ -263,17 +260,12 @@ impl Files {
     }
 }
 
-fn is_time(path: &Path, when: &When) -> io::Result<bool> {
-    let found = || match std::fs::read(path) {
+fn tag_at(path: &Path) -> io::Result<Option<Tag>> {
+    match std::fs::read(path) {
         Ok(bytes) => Ok(Some(tag(&bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
-    };
-    Ok(match when {
-        When::Always => true,
-        When::Absent => found()?.is_none(),
-        When::Unchanged(tag) => found()?.as_ref() == Some(tag),
-    })
+    }
 }
 
 fn tag(bytes: &[u8]) -> Tag {
@@ -300,11 +292,30 @@ impl Beside {
         Ok(beside)
     }
 
-    fn place(mut self, path: &Path) -> io::Result<()> {
-        std::fs::rename(&self.path, path)?;
-        self.is_placed = true;
-        Ok(())
+    /// Gives it its name, when it is the time. The caller holds the lock of the name, unless it is always.
+    fn place(mut self, path: &Path, when: &When) -> io::Result<bool> {
+        let is_time = match when {
+            When::Always => true,
+            When::Unchanged(tag) => tag_at(path)?.as_ref() == Some(tag),
+            // A link asks the file server itself; a client of NFS may remember for seconds that a name was free.
+            When::Absent => match std::fs::hard_link(&self.path, path) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+                // Some file systems have no links.
+                Err(error) if has_no_links(&error) => !path.exists(),
+                Err(error) => return Err(error),
+            },
+        };
+        if is_time {
+            std::fs::rename(&self.path, path)?;
+            self.is_placed = true;
+        }
+        Ok(is_time)
     }
+}
+
+fn has_no_links(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied)
 }
 
 impl Drop for Beside {
