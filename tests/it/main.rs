@@ -4,6 +4,8 @@
 //! Each test has its own directory and its own site on a port that the system chooses, and a deadline for each
 //! process; a process that a test forgets is killed. Nothing here sends a packet to anything but loopback.
 
+#[path = "../chaos/mod.rs"]
+mod chaos;
 mod content;
 mod control;
 mod crawl;

@@ -1,76 +1,41 @@
-//! Real Redis servers, each with a port and a directory of its own, gone with the test.
+//! Real Redis servers as tests of the frontier use them: with questions to them, alone and as a cluster.
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use argiope_testkit::RedisServer;
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-/// Longest wait for a server.
+/// Longest wait for servers to find each other.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether there is a server to test with. A missing one fails in CI; elsewhere the test is named as skipped.
 pub(crate) fn is_there(test: &str) -> bool {
-    let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let is_there = found.is_ok_and(|status| status.success());
-    assert!(is_there || std::env::var_os("CI").is_none(), "redis-server is missing: apt-get install redis-server");
-    if !is_there {
-        eprintln!("SKIPPED {test}: redis-server is missing (apt-get install redis-server)");
-    }
-    is_there
+    RedisServer::is_there(test)
 }
 
-/// A server.
+/// A server, and its directory.
 pub(crate) struct Server {
-    pub(crate) port: u16,
-    dir: tempfile::TempDir,
-    settings: Vec<String>,
-    child: Option<Child>,
+    server: RedisServer,
+    _dir: tempfile::TempDir,
+}
+
+impl Deref for Server {
+    type Target = RedisServer;
+
+    fn deref(&self) -> &RedisServer {
+        &self.server
+    }
+}
+
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut RedisServer {
+        &mut self.server
+    }
 }
 
 impl Server {
     /// Starts one that syncs every write, with more settings (`--name`, `value`, …).
     pub(crate) fn start(settings: &[&str]) -> Self {
-        let settings = settings.iter().map(|one| (*one).to_owned()).collect();
-        let mut server = Self { port: free_port(), dir: tempfile::tempdir().unwrap(), settings, child: None };
-        server.run();
-        server
-    }
-
-    /// Starts it again, on the same port and directory.
-    pub(crate) fn run(&mut self) {
-        let port = self.port.to_string();
-        // The kernel ends the server when the test is killed.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--port", &port, "--save", ""])
-            .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
-            .arg(self.dir.path())
-            .args(&self.settings)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.child = Some(child.unwrap());
-        let began = Instant::now();
-        while self.try_command(&["PING"]).is_err() {
-            assert!(began.elapsed() < PATIENCE, "redis-server does not answer");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// kill -9.
-    pub(crate) fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    /// Sends it a signal by name.
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let dir = tempfile::tempdir().unwrap();
+        Self { server: RedisServer::start(dir.path(), settings), _dir: dir }
     }
 
     pub(crate) fn try_command(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
@@ -89,24 +54,6 @@ impl Server {
         let info: String = self.command(&["INFO", "all"]);
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.unwrap().trim().to_owned()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// A port below 50,000, so that a cluster's second port exists.
-fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let port = if port >= 50_000 { port - 20_000 } else { port };
-        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if is_free(port) && is_free(port + 10_000) {
-            return port;
-        }
     }
 }
 

@@ -1,0 +1,134 @@
+//! A real Redis server with a port and a directory of its own, gone with the test.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest wait for a server that starts.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// For one question whether it is ready.
+const ASK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A server in a directory that is there for as long as its owner says.
+#[derive(Debug)]
+pub struct RedisServer {
+    /// Where it listens on loopback.
+    pub port: u16,
+    dir: PathBuf,
+    settings: Vec<String>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Whether there is a server to test with. A missing one fails in CI; elsewhere the test is named as skipped.
+    ///
+    /// # Panics
+    /// When there is none and this is CI.
+    #[must_use]
+    pub fn is_there(test: &str) -> bool {
+        let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let is_there = found.is_ok_and(|status| status.success());
+        assert!(is_there || std::env::var_os("CI").is_none(), "redis-server is missing: apt-get install redis-server");
+        if !is_there {
+            eprintln!("SKIPPED {test}: redis-server is missing (apt-get install redis-server)");
+        }
+        is_there
+    }
+
+    /// Starts one that syncs every write, with more settings (`--name`, `value`, …).
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(dir: impl Into<PathBuf>, settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|one| (*one).to_owned()).collect();
+        let mut server = Self { port: free_port(), dir: dir.into(), settings, child: None };
+        std::fs::create_dir_all(&server.dir).expect("the server's directory");
+        server.run();
+        server
+    }
+
+    /// Starts it (again), on the same port and directory.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn run(&mut self) {
+        let port = self.port.to_string();
+        // The kernel ends the server when the test is killed.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--port", &port, "--save", ""])
+            .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
+            .arg(&self.dir)
+            .args(&self.settings)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.child = Some(child.expect("the server can be started"));
+        let began = Instant::now();
+        while !self.answers() {
+            assert!(began.elapsed() < PATIENCE, "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// kill -9.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the server can be killed");
+            child.wait().expect("the server ended");
+        }
+    }
+
+    /// Sends it a signal by name.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().expect("the server runs").id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(status.is_ok_and(|status| status.success()), "{name} cannot be sent");
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Whether it answers a question about nothing: not while it reads its data.
+    fn answers(&self) -> bool {
+        let ask = || -> std::io::Result<bool> {
+            let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], self.port)), ASK_TIMEOUT)?;
+            stream.set_read_timeout(Some(ASK_TIMEOUT))?;
+            stream.write_all(b"PING\r\n")?;
+            let mut answer = [0; 5];
+            stream.read_exact(&mut answer)?;
+            Ok(&answer == b"+PONG")
+        };
+        ask().unwrap_or(false)
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port below 50,000, so that a cluster's second port exists.
+fn free_port() -> u16 {
+    loop {
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let port = if port >= 50_000 { port - 20_000 } else { port };
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free(port) && is_free(port + 10_000) {
+            return port;
+        }
+    }
+}
