@@ -14,7 +14,7 @@ fn heavy_three_nodes_crawl_each_page_once_and_any_of_them_answers() {
     ["node-a", "node-b", "node-c"].into_iter().for_each(|name| cluster.add(name, &[]));
     cluster.wait_for_owners(&["node-a", "node-b", "node-c"], PATIENCE);
     let nodes = get(&cluster, "node-c", "/nodes");
-    assert_eq!(nodes["nodes"].as_array().map(Vec::len), Some(3), "{nodes}");
+    assert_eq!(nodes["items"].as_array().map(Vec::len), Some(3), "{nodes}");
 
     let ended = cluster.crawl("node-a", &origin, &["--delay", "0.2"]).wait(PATIENCE);
     ended.check_ledger(0, [20 * 12, 0, 20 * N_SKIPPED as u64, 0]);
@@ -73,7 +73,7 @@ fn heavy_what_cannot_join_says_why() {
     let dimension = dimension.with("ARGIOPE_EMBEDDER_URL", "http://127.0.0.1:1/v1").with("ARGIOPE_EMBEDDER_MODEL", "m");
     let dimension = try_node(dimension, "node-b");
     assert!(dimension.status == Some(4) && dimension.stderr.contains("AR0301"), "{dimension:?}");
-    let alone = cluster.place().run(&["crawl", "http://127.0.0.1:1/"]);
+    let alone = cluster.place().run(&["crawl", "http://127.0.0.1/"]);
     assert!(alone.status == Some(2) && alone.stderr.contains("AR0508"), "{alone:?}");
     let strict = try_node(cluster.place().with("ARGIOPE_FRONTIER_DURABILITY", "strict"), "node-b");
     assert!(strict.status == Some(4) && strict.stderr.contains("AR0208"), "{strict:?}");

@@ -97,7 +97,11 @@ fn fault_redis_and_qdrant_go_away_and_the_crawl_goes_on_after() {
     };
     let (n_hosts, n_pages) = (20, 80);
     let origin = origin(n_hosts, n_pages, 54);
-    ["node-a", "node-b"].into_iter().for_each(|name| cluster.add(name, &[]));
+    for name in ["node-a", "node-b"] {
+        // What waits for a server must not be given to somebody else meanwhile.
+        let place = cluster.place().with("ARGIOPE_FRONTIER_VISIBILITY_SECS", "120");
+        cluster.add_at(place, name, &[]);
+    }
     cluster.wait_for_owners(&["node-a", "node-b"], PATIENCE);
     let mut crawl = cluster.crawl("node-a", &origin, &LINE);
     crawl.wait_for_stored(100);

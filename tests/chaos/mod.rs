@@ -158,7 +158,8 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn owners(&self, asked: &str) -> BTreeMap<String, usize> {
         let reply = crate::node::call(self.endpoint(asked), "GET", "/api/v1/shards", &[], None).ok(200);
-        let shards = reply["shards"].as_array().cloned().unwrap_or_default();
+        let shards = reply["items"].as_array().cloned().unwrap_or_default();
+        assert_eq!(shards.len(), 256, "{reply}");
         let mut owners = BTreeMap::new();
         for shard in shards {
             *owners.entry(shard["owner"].as_str().unwrap_or_default().to_owned()).or_default() += 1;

@@ -32,7 +32,7 @@ pub(crate) use service::{MAX_PAGES, Service, check_unended, ended};
 pub(crate) use stores::{Stores, vectors_on_server};
 pub(crate) use verify::Findings;
 
-use crate::config::Config;
+use crate::config::{Config, FrontierBackend};
 use crate::errors::{CliError, Result};
 use argiope_actors::query::{Query, SearchHit, SearchRequest};
 use argiope_protocol::ErrorCode;
@@ -93,9 +93,10 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|error| CliError::new(ErrorCode::Internal, "the runtime does not start").because(error))
 }
 
-/// Whether something was ever stored in the configured data directory.
+/// Whether something was ever stored in the configured data directory, or is kept elsewhere.
 pub(crate) fn has_data(config: &Config) -> bool {
-    std::fs::read_dir(&config.data_dir).is_ok_and(|mut entries| entries.next().is_some())
+    let is_shared = matches!(config.frontier.backend, FrontierBackend::Redis { .. });
+    is_shared || std::fs::read_dir(&config.data_dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// What answers questions.
