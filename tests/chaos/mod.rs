@@ -12,7 +12,6 @@ use argiope_testkit::{Behaviour, QdrantServer, RedisServer, Site};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a claim holds in these tests: a takeover lasts little longer.
@@ -181,23 +180,11 @@ impl Cluster {
         }
     }
 
-    /// Resident memory of a node in KiB.
-    pub(crate) fn rss_kib(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running(name).pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|text| text.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or_default()
-    }
-
     /// Stops all nodes, then compares frontier, pages, heads and chunks; they must agree. The summary.
     #[track_caller]
     pub(crate) fn verify(&mut self) -> Value {
         self.stop_all();
         self.place().verify()
-    }
-
-    /// Where nodes' data lies, for messages.
-    pub(crate) fn shared(&self) -> &Path {
-        self.shared.path()
     }
 }
 

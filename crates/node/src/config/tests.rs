@@ -136,8 +136,9 @@ fn what_nodes_share_must_fit_together() {
             "c.toml:6: cluster.listen = \"here\": must be HOST:PORT, or \"\"",
         ],
     );
-    let file =
-        "[node]\nroles = [\"fetch\"]\n[frontier]\nbackend = \"redis\"\nredis_urls = [\"redis://127.0.0.1:6379\"]\n";
+    let file = "[node]\nroles = [\"fetch\"]\n[frontier]\nbackend = \"redis\"\nredis_urls = [\"redis://127.0.0.1:6379\"]\n\
+                [pages]\nbackend = \"objects\"\nurl = \"file:///p\"\n\
+                [vectors]\nbackend = \"qdrant\"\nurl = \"http://q:6334\"\n";
     let config = try_build(inputs(file, &[("ARGIOPE_HTTP_KEYS", "env:A, file:/b")])).unwrap();
     assert_eq!(config.roles, [argiope_protocol::Role::Fetch]);
     assert_eq!(config.http.keys.len(), 2);
