@@ -96,7 +96,7 @@ impl EngineConfig {
             max_bytes_per_sec: None,
             parser_threads: cores,
             start_window: Duration::from_millis(250),
-            visibility: Duration::from_mins(10),
+            visibility: Duration::from_mins(1),
             claim_ttl: Duration::from_hours(24),
             max_active_domains: 2_048,
             max_parse_bytes: 16 * 1024 * 1024,

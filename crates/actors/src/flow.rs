@@ -23,7 +23,8 @@ pub struct LeaseGuard {
 impl LeaseGuard {
     /// Takes responsibility for a lease.
     #[must_use]
-    pub const fn new(lease: Lease, frontier: Frontier) -> Self {
+    pub fn new(lease: Lease, frontier: Frontier) -> Self {
+        frontier.hold(&lease);
         Self { lease, frontier, is_open: true }
     }
 
@@ -53,12 +54,14 @@ impl LeaseGuard {
 
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        if self.is_open {
-            let (frontier, lease) = (self.frontier.clone(), self.lease.clone());
-            tasks::spawn_on(&self.frontier.runtime(), TaskKind::Abandon, async move {
-                frontier.settle(&lease, Fate::Failed(FailReason::Internal, None)).await;
-            });
+        let (frontier, lease) = (self.frontier.clone(), self.lease.clone());
+        if !self.is_open {
+            return frontier.let_go(&lease);
         }
+        tasks::spawn_on(&self.frontier.runtime(), TaskKind::Abandon, async move {
+            frontier.settle(&lease, Fate::Failed(FailReason::Internal, None)).await;
+            frontier.let_go(&lease);
+        });
     }
 }
 

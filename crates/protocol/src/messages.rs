@@ -68,6 +68,13 @@ pub enum ShardCall {
         /// What it said about the host.
         health: Health,
     },
+    /// Leases that are still worked on.
+    Prolong {
+        /// Which ones.
+        tokens: Vec<LeaseToken>,
+        /// Until then at least.
+        deadline: Timestamp,
+    },
 }
 
 /// What an exchange said about its host.
@@ -93,7 +100,7 @@ pub enum ShardReply {
     Settled(SettleAnswer),
     /// To `Start`.
     Started(StartAnswer),
-    /// To `PushGate` and `Released`.
+    /// To `PushGate`, `Released` and `Prolong`.
     Done,
     /// The node does not own the shard.
     NotOwner,
@@ -183,13 +190,103 @@ pub fn batches(candidates: Vec<Candidate>) -> Vec<Vec<Candidate>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fate::{FailReason, RejectReason};
+    use crate::ids::{Epoch, TenantId};
     use crate::url::CanonicalUrl;
+    use std::path::PathBuf;
+    use uuid::Uuid;
+
+    fn url(text: &str) -> CanonicalUrl {
+        CanonicalUrl::parse(text).expect("valid")
+    }
+
+    fn calls() -> Vec<(&'static str, NodeCall)> {
+        let (host, token) = (url("http://a.example/").host(), LeaseToken { epoch: Epoch(3), seq: 7 });
+        let job = JobId::from_uuid(Uuid::from_u128(1));
+        let second = Duration::from_secs(1);
+        let at = Timestamp::from_millis(1_800_000_000_000);
+        let mut rejects = RejectTally::default();
+        rejects.add(RejectReason::OutOfScope, "http://b.example/");
+        let lease = Lease {
+            token,
+            tenant: TenantId::default(),
+            job,
+            host: host.clone(),
+            candidate: Candidate::seed(url("http://a.example/x")),
+            attempt: 1,
+            deadline: at,
+        };
+        let of_shard = |call| NodeCall::Shard(ShardId::new(42), call);
+        let fate = Fate::Failed(FailReason::Timeout, Some(at));
+        let health = Health::Overloaded(Some(second));
+        vec![
+            ("admit", of_shard(ShardCall::Admit { job, candidates: vec![lease.candidate.clone()], rejects })),
+            ("settle", of_shard(ShardCall::Settle { token, host: host.clone(), fate })),
+            ("defer", of_shard(ShardCall::Defer { token, host: host.clone(), not_before: at })),
+            ("start", of_shard(ShardCall::Start { host: host.clone(), window: second, delay: second })),
+            ("push_gate", of_shard(ShardCall::PushGate { host: host.clone(), until: at })),
+            ("released", of_shard(ShardCall::Released { host, token, health })),
+            ("prolong", of_shard(ShardCall::Prolong { tokens: vec![token], deadline: at })),
+            ("fetch", NodeCall::Fetch(Box::new(FetchOrder { lease, delay: second }))),
+            ("job_moved", NodeCall::JobMoved(job)),
+        ]
+    }
+
+    fn replies() -> Vec<(&'static str, NodeReply)> {
+        let of_shard = NodeReply::Shard;
+        let report = AdmitReport { queued: [(url("http://a.example/").host(), 2)].into(), n_seen: 1, n_over_budget: 0 };
+        let not_before = Timestamp::from_millis(1_800_000_000_000);
+        let message = "away".to_owned();
+        vec![
+            ("admitted", of_shard(ShardReply::Admitted(report))),
+            ("settled", of_shard(ShardReply::Settled(SettleAnswer::Requeued { not_before }))),
+            ("started", of_shard(ShardReply::Started(StartAnswer::NotBefore(not_before)))),
+            ("done", of_shard(ShardReply::Done)),
+            ("not_owner", of_shard(ShardReply::NotOwner)),
+            ("unavailable", of_shard(ShardReply::Unavailable { message: message.clone() })),
+            ("refused", of_shard(ShardReply::Refused { message })),
+            ("taken", NodeReply::Taken),
+            ("full", NodeReply::Full),
+            ("noted", NodeReply::Done),
+        ]
+    }
+
+    /// Lines `name hex` of a golden file.
+    fn golden(file: &str) -> Vec<(String, String)> {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/wire").join(file);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        text.lines().filter_map(|line| line.split_once(' ')).map(|(name, hex)| (name.into(), hex.into())).collect()
+    }
+
+    fn bytes_of(hex: &str) -> Vec<u8> {
+        let digit = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal digits");
+        (0..hex.len()).step_by(2).map(digit).collect()
+    }
+
+    #[test]
+    fn released_messages_decode_for_ever_and_do_not_change() {
+        let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let lines = |list: Vec<(&str, Vec<u8>)>| -> Vec<(String, String)> {
+            list.into_iter().map(|(name, bytes)| (name.to_owned(), hex(bytes))).collect()
+        };
+        let seen = lines(calls().into_iter().map(|(name, call)| (name, call.encode())).collect());
+        assert_eq!(seen, golden("calls.v1.txt"), "the encoding of a call changed: add a variant instead");
+        let seen = lines(replies().into_iter().map(|(name, reply)| (name, reply.encode())).collect());
+        assert_eq!(seen, golden("replies.v1.txt"), "the encoding of a reply changed: add a variant instead");
+        for ((_, call), (name, hex)) in calls().into_iter().zip(golden("calls.v1.txt")) {
+            assert_eq!(NodeCall::decode(&bytes_of(&hex)).as_ref(), Ok(&call), "{name}");
+        }
+        for ((_, reply), (name, hex)) in replies().into_iter().zip(golden("replies.v1.txt")) {
+            assert_eq!(NodeReply::decode(&bytes_of(&hex)).as_ref(), Ok(&reply), "{name}");
+        }
+        assert!(NodeCall::decode(&[99]).is_err(), "a call of a later version is refused, not guessed");
+    }
 
     #[test]
     fn batches_fit_and_lose_nothing() {
         let long = "x".repeat(2_000);
-        let url = |n: usize| CanonicalUrl::parse(&format!("http://a.example/{n}/{long}")).expect("valid");
-        let all: Vec<Candidate> = (0..1_000).map(|n| Candidate::seed(url(n))).collect();
+        let all: Vec<Candidate> =
+            (0..1_000).map(|n| Candidate::seed(url(&format!("http://a.example/{n}/{long}")))).collect();
         let parts = batches(all.clone());
         assert!(parts.len() > 3);
         for part in &parts {

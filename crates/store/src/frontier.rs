@@ -290,6 +290,8 @@ pub trait FrontierStore: Send + Sync + 'static {
         not_before: Timestamp,
         now: Timestamp,
     ) -> Result<SettleAnswer>;
+    /// Prolongs leases that are still somebody's: their deadlines become at least `deadline`. Answers how many were.
+    async fn prolong(&self, claim: &Claim, tokens: Vec<LeaseToken>, deadline: Timestamp) -> Result<u32>;
     /// Nothing of the host is leased before `until` (`Retry-After`, back-off, circuit breaker). An earlier `until`
     /// does not shorten a block.
     async fn block_host(&self, claim: &Claim, host: &Host, until: Timestamp) -> Result<()>;

@@ -4,9 +4,9 @@ use super::adapter::Embedder;
 use super::core::difference;
 use crate::flow::{EmbedTask, Work, WriteKind, WriteTask};
 use crate::metrics::Metrics;
-use crate::support::Route;
 use crate::support::stage::Stage;
 use crate::support::tasks::TaskKind;
+use crate::support::{Route, StoreWait};
 use argiope_content::chunk::Chunk;
 use argiope_protocol::{FailReason, Fate, PageRecord};
 use argiope_store::VectorStore;
@@ -23,6 +23,8 @@ pub struct EmbedStage {
     pub vectors: Arc<dyn VectorStore>,
     /// The way to the writer.
     pub write: Route<WriteTask>,
+    /// Waits for an index that is away.
+    pub wait: StoreWait,
     /// Where it counts.
     pub metrics: Metrics,
 }
@@ -50,7 +52,9 @@ impl Stage for EmbedStage {
 impl EmbedStage {
     async fn index(&self, work: &Work, record: &PageRecord, chunks: &[Chunk]) -> Result<PageWrite, FailReason> {
         let url = &record.url;
-        let heads = self.vectors.heads(&record.tenant, std::slice::from_ref(&record.key)).await.map_err(|error| {
+        // An index that is away holds the page here: given back, it would be fetched again, and fail here again.
+        let heads = || self.vectors.heads(&record.tenant, std::slice::from_ref(&record.key));
+        let heads = self.wait.insist(Self::KIND, heads).await.map_err(|error| {
             tracing::warn!(%url, %error, "visible version not readable, the page is tried again");
             FailReason::Store
         })?;

@@ -7,13 +7,13 @@ use crate::embedder::EmbedStage;
 use crate::fetcher::{BYTES_A_STEP, Fetcher};
 use crate::flow::{EmbedTask, FetchTask, ParseTask, WriteTask};
 use crate::frontier::ownership::{Ownership, OwnershipArguments, OwnershipMessage, ShardContext, start_shard};
-use crate::frontier::{Frontier, Orders, RobotsCache, TurnContext};
+use crate::frontier::{Frontier, LeaseLives, LivesArguments, Orders, RobotsCache, TurnContext};
 use crate::job::{JobContext, JobKeeper, Jobs, KeeperArguments};
 use crate::parser::Parser;
 use crate::supervisor::{Child, Starter, Supervisor, SupervisorArguments, SupervisorMessage, Watched};
 use crate::support::stage::{Stage, StageActor};
 use crate::support::tasks::{self, TaskKind};
-use crate::support::{CpuPool, Edge, Route, now};
+use crate::support::{CpuPool, Edge, Route, StoreWait, now};
 use crate::writer::Writer;
 use argiope_egress::GuardedClient;
 use argiope_protocol::credit::Amount;
@@ -21,7 +21,6 @@ use argiope_protocol::{Epoch, JobState, Role, ShardId};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use ractor::{Actor, call_t};
 use std::num::NonZeroU32;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -104,6 +103,7 @@ impl Engine {
             counters,
         };
         engine.start_stages(&config, &routes, &client).await?;
+        engine.start_lives(&config).await?;
         match config.cluster.clone() {
             None => engine.start_alone(&config, &routes, client).await?,
             Some(cluster) => engine.start_in_cluster(&config, cluster, &routes, client).await?,
@@ -171,19 +171,14 @@ impl Engine {
         client: &Arc<GuardedClient>,
     ) -> Result<(), EngineError> {
         let metrics = &config.metrics;
+        let wait = StoreWait::new(self.frontier.clone(), Arc::clone(&self.draining));
         let pool = CpuPool::start("parser", config.parser_threads, config.concurrency.max(16) as usize)
             .map_err(|error| EngineError::Stage { stage: Parser::NAME, why: error.to_string() })?;
         self.start_stage(
             "write",
             &routes.write,
             config,
-            Writer {
-                stores: self.context.stores.clone(),
-                frontier: self.frontier.clone(),
-                metrics: metrics.clone(),
-                is_held: AtomicBool::new(false),
-                draining: Arc::clone(&self.draining),
-            },
+            Writer { stores: self.context.stores.clone(), metrics: metrics.clone(), wait: wait.clone() },
         )
         .await?;
         self.start_stage(
@@ -194,6 +189,7 @@ impl Engine {
                 embedder: Arc::clone(&config.embedder),
                 vectors: Arc::clone(&self.context.stores.vectors),
                 write: routes.write.clone(),
+                wait,
                 metrics: metrics.clone(),
             },
         )
@@ -250,6 +246,18 @@ impl Engine {
             })
         });
         self.start_child(Child { name: S::NAME, starter, watched: Some(watched), may_end: false }).await
+    }
+
+    async fn start_lives(&self, config: &EngineConfig) -> Result<(), EngineError> {
+        let arguments = LivesArguments { frontier: self.frontier.clone(), visibility: config.visibility };
+        let starter: Starter = Box::new(move |supervisor| {
+            let arguments = arguments.clone();
+            Box::pin(async move {
+                let (actor, _) = Actor::spawn_linked(None, LeaseLives, arguments, supervisor).await?;
+                Ok(actor.get_cell())
+            })
+        });
+        self.start_child(Child { name: "leases", starter, watched: None, may_end: false }).await
     }
 
     fn shard_context(&self, config: &EngineConfig, routes: &Routes, client: Arc<GuardedClient>) -> ShardContext {

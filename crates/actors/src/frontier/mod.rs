@@ -8,9 +8,11 @@
 
 mod domain;
 mod domain_core;
+mod held;
 mod holding;
 mod known;
 mod lent;
+mod lives;
 mod order;
 mod owner;
 pub mod ownership;
@@ -28,6 +30,7 @@ mod window;
 
 pub use domain::DomainMessage;
 pub(crate) use known::KnownLinks;
+pub(crate) use lives::{LeaseLives, LivesArguments};
 pub use order::Orders;
 pub use owner::Frontier;
 pub use peers::{Handed, Peers};

@@ -3,6 +3,7 @@
 //! A shard of this node is asked in its store; another one's owner is asked over the link. While a shard changes hands
 //! nobody answers for it: what must not be lost is asked again until somebody does.
 
+use super::held::Held;
 use super::holding::{Busy, Holding, Owned};
 use super::known::KnownLinks;
 use super::lent::Lent;
@@ -40,6 +41,7 @@ pub struct Frontier {
 struct Inner {
     store: Arc<dyn FrontierStore>,
     holding: Holding,
+    held: Held,
     lent: Lent,
     peers: OnceLock<Arc<dyn Peers>>,
     starts: Mutex<Starts>,
@@ -58,6 +60,7 @@ impl Frontier {
         let inner = Inner {
             store,
             holding: Holding::default(),
+            held: Held::default(),
             lent: Lent::default(),
             peers: OnceLock::new(),
             known: KnownLinks::default(),
@@ -148,6 +151,20 @@ impl Frontier {
         &self.inner.holding
     }
 
+    pub(super) fn held(&self) -> &Held {
+        &self.inner.held
+    }
+
+    /// Somebody here works on the lease, until [`Frontier::let_go`].
+    pub(crate) fn hold(&self, lease: &Lease) {
+        self.inner.held.add(lease);
+    }
+
+    /// Nobody here works on the lease any more.
+    pub(crate) fn let_go(&self, lease: &Lease) {
+        self.inner.held.remove(lease);
+    }
+
     pub(super) fn lent(&self) -> &Lent {
         &self.inner.lent
     }
@@ -231,7 +248,10 @@ impl Frontier {
 
     async fn end(&self, lease: &Lease, call: ShardCall) -> Option<SettleAnswer> {
         // As long as the lease holds nobody else has the URL.
-        let patience = if self.peers().is_some() { lease.deadline.since(now()) } else { PATIENCE_ALONE };
+        let patience = match self.peers() {
+            Some(_) => self.inner.held.deadline(lease).since(now()).max(PATIENCE_OF_LINKS),
+            None => PATIENCE_ALONE,
+        };
         match self.insist(shard_of(&lease.host), call, patience).await {
             Ok(ShardReply::Settled(answer)) => {
                 if answer == SettleAnswer::Stale {

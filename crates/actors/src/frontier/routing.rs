@@ -98,6 +98,10 @@ impl Frontier {
                 store.push_gate(claim, &host, until).await?;
                 ShardReply::Done
             }
+            ShardCall::Prolong { tokens, deadline } => {
+                store.prolong(claim, tokens, deadline).await?;
+                ShardReply::Done
+            }
             ShardCall::Released { host, token, health } => {
                 self.lent().end(shard_of(&host), token, health);
                 ShardReply::Done

@@ -18,7 +18,7 @@ pub struct JobRuntime {
     shapes: Mutex<ShapeBudgets>,
     has_judged_first_page: AtomicBool,
     may_know_pages: bool,
-    is_stopped: AtomicBool,
+    is_stopped: Arc<AtomicBool>,
     created_at: Timestamp,
 }
 
@@ -43,7 +43,7 @@ impl JobRuntime {
             shapes: Mutex::new(ShapeBudgets::new()),
             has_judged_first_page: AtomicBool::new(false),
             may_know_pages: true,
-            is_stopped: AtomicBool::new(false),
+            is_stopped: Arc::default(),
             created_at,
         })
     }
@@ -87,6 +87,12 @@ impl JobRuntime {
             *self.filter.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(filter.at(self.created_at));
         }
         true
+    }
+
+    /// In place of a runtime of the same job that goes on: what still works with that one is stopped with this one.
+    #[must_use]
+    pub fn in_place_of(self, earlier: &Self) -> Self {
+        Self { is_stopped: Arc::clone(&earlier.is_stopped), ..self }
     }
 
     /// Nothing of the job starts any more: it was paused, cancelled or has ended. A job that goes on is another value.

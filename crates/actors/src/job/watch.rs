@@ -72,7 +72,12 @@ impl JobContext {
         let runtime = JobRuntime::try_new(record.id, record.spec.clone(), record.anchors.clone(), record.created_at)
             .map_err(JobError::Patterns)?;
         let knows_nothing = !self.is_shared && self.stores.pages.scan(&record.spec.tenant, None, 1).await?.is_empty();
-        self.jobs.insert(Arc::new(if knows_nothing { runtime.without_known_pages() } else { runtime }));
+        let runtime = if knows_nothing { runtime.without_known_pages() } else { runtime };
+        let earlier = self.jobs.get(record.id).filter(|earlier| !earlier.is_stopped());
+        self.jobs.insert(Arc::new(match earlier {
+            Some(earlier) => runtime.in_place_of(&earlier),
+            None => runtime,
+        }));
         Ok(())
     }
 

@@ -6,9 +6,11 @@ pub mod credit;
 pub mod restart;
 pub mod route;
 pub mod stage;
+pub mod store_wait;
 pub mod tasks;
 
 pub use clock::now;
 pub use cpu_pool::CpuPool;
 pub use credit::{Edge, Permit};
 pub use route::{Route, RouteClosed};
+pub use store_wait::StoreWait;

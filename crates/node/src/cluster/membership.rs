@@ -21,6 +21,8 @@ const NAME_PATIENCE: Duration = Duration::from_secs(7);
 /// The nodes, as this one knows them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Nodes {
+    /// Grows with every reading of the list.
+    pub(super) round: u64,
     /// All of which was told lately, this one among them, by name.
     pub(super) records: Vec<NodeRecord>,
     /// Whether the list may be acted on: just after an outage it is not whole.
@@ -105,7 +107,7 @@ impl Announcer {
 
     /// Tells and learns for ever.
     pub(super) async fn keep(&self, nodes: &watch::Sender<Nodes>) {
-        let mut n_rounds_back = SETTLING_ROUNDS;
+        let (mut n_rounds_back, mut round) = (SETTLING_ROUNDS, 0);
         loop {
             match self.round().await {
                 Ok((records, is_drain_asked)) => {
@@ -113,7 +115,8 @@ impl Announcer {
                         n_rounds_back += 1;
                     }
                     let is_settled = n_rounds_back >= SETTLING_ROUNDS;
-                    nodes.send_replace(Nodes { records, is_settled, is_drain_asked });
+                    round += 1;
+                    nodes.send_replace(Nodes { round, records, is_settled, is_drain_asked });
                 }
                 Err(error) => {
                     if n_rounds_back > 0 {

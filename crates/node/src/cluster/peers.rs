@@ -32,11 +32,11 @@ pub(super) struct LinkPeers {
     sent: Mutex<Sent>,
 }
 
-/// Orders sent since the receivers last told of their load.
+/// Orders sent since the list of nodes, with their loads, was last read.
 #[derive(Default)]
 struct Sent {
+    round: u64,
     orders: BTreeMap<NodeName, u32>,
-    told: BTreeMap<NodeName, u32>,
 }
 
 impl LinkPeers {
@@ -95,6 +95,9 @@ impl LinkPeers {
             .collect();
         let nodes = self.nodes.borrow();
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if sent.round != nodes.round {
+            *sent = Sent { round: nodes.round, orders: BTreeMap::new() };
+        }
         let fetches = |record: &&NodeRecord| {
             record.has_role(Role::Fetch)
                 && record.state == NodeState::Live
@@ -114,10 +117,7 @@ impl LinkPeers {
 
 impl Sent {
     /// Credit that a node has left: what it told, less what was sent since.
-    fn free(&mut self, record: &NodeRecord) -> u32 {
-        if self.told.insert(record.name.clone(), record.in_flight) != Some(record.in_flight) {
-            self.orders.remove(&record.name);
-        }
+    fn free(&self, record: &NodeRecord) -> u32 {
         let n_sent = self.orders.get(&record.name).copied().unwrap_or_default();
         record.capacity.saturating_sub(record.in_flight).saturating_sub(n_sent)
     }

@@ -193,7 +193,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("frontier.redis_prefix", Kind::Name, Default::Text("ag"), "How keys on the Redis server begin."),
     key("frontier.durability", Kind::Choice(DURABILITIES), Default::Text("normal"), "normal: what Redis syncs; strict: refuses a server that may lose what it acknowledged."),
     key("frontier.claim_ttl_secs", Kind::Float(2.0, 600.0), Default::Float(5.0), "Seconds after which the shards of a node that is cut off go to others."),
-    key("frontier.visibility_secs", Kind::Int(10, 86_400), Default::Int(300), "Seconds after which a lease that nobody settled is given out again."),
+    key("frontier.visibility_secs", Kind::Int(10, 86_400), Default::Int(60), "Seconds after which a lease that nobody settled or prolonged is given out again."),
     key("frontier.start_window_ms", Kind::Int(10, 5_000), Default::Int(250), "Milliseconds in which a granted start must begin."),
 
     key("pages.backend", Kind::Choice(PAGE_STORES), Default::Text("embedded"), "embedded: in the data directory; objects: in an object store or a shared directory, for the nodes of a cluster."),

@@ -179,6 +179,12 @@ impl FrontierStore for RedisFrontier {
         self.end(claim, token, End::Deferred(not_before), now).await
     }
 
+    async fn prolong(&self, claim: &Claim, tokens: Vec<LeaseToken>, deadline: Timestamp) -> Result<u32> {
+        let call = Call::new("prolong", &self.shard(claim.shard)).of(claim).time(deadline);
+        let call = tokens.iter().fold(call, |call, token| call.arg(format!("{}:{}", token.epoch.0, token.seq)));
+        Ok(u32::try_from(self.router.ask(call).await?.num()?).unwrap_or(u32::MAX))
+    }
+
     async fn block_host(&self, claim: &Claim, host: &Host, until: Timestamp) -> Result<()> {
         self.hold(claim, host, "block", until).await
     }

@@ -55,6 +55,7 @@ macro_rules! conforms {
 conforms!(
     a_claim_is_seen_by_everyone,
     running_jobs_are_listed_with_their_versions,
+    a_prolonged_lease_keeps_its_url,
     an_old_epoch_is_fenced,
     a_gate_holds_back_the_next_lease,
     without_a_delay_the_window_spaces_nothing,
@@ -98,6 +99,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => (any::<usize>(), fate()).prop_map(|(token, fate)| Operation::Settle(token, fate)),
         4 => (any::<usize>(), 0..4_000_u64).prop_map(|(token, wait)| Operation::Retry(token, wait)),
         1 => (any::<usize>(), 0..5_000_u64).prop_map(|(token, wait)| Operation::Defer(token, wait)),
+        1 => (any::<usize>(), 0..30_000_u64).prop_map(|(token, wait)| Operation::Prolong(token, wait)),
         1 => (number(), prop::collection::vec((number(), 0..5_u8), 0..4)).prop_map(|(job, urls)| Operation::Discard(job, urls)),
         1 => (number(), 0..5_000_u64).prop_map(|(host, wait)| Operation::Block(host, wait)),
         1 => (number(), 0..5_000_u64).prop_map(|(host, wait)| Operation::Push(host, wait)),

@@ -253,6 +253,7 @@ async fn take(arguments: &OwnershipArguments, shard: ShardId, least: Epoch) -> O
         }
     };
     let epoch = claim.epoch;
+    keep_leases(&arguments.shards.turns, &claim).await;
     frontier.own(claim, good_until(arguments, asked));
     if let Err(error) = start_shard(&arguments.supervisor, shard, &arguments.shards).await {
         tracing::error!(%shard, error, "the shard's actor does not start, the claim is given up");
@@ -262,6 +263,20 @@ async fn take(arguments: &OwnershipArguments, shard: ShardId, least: Epoch) -> O
         return None;
     }
     Some(epoch)
+}
+
+/// After an outage of the store the leases that are still worked on here have perhaps run out: before the first turn of
+/// the shard could give them to somebody else they are prolonged.
+async fn keep_leases(turns: &TurnContext, claim: &Claim) {
+    let tokens = turns.frontier.held().of(claim.shard);
+    if tokens.is_empty() {
+        return;
+    }
+    let deadline = now().after(turns.visibility);
+    match turns.frontier.store().prolong(claim, tokens.clone(), deadline).await {
+        Ok(_) => turns.frontier.held().prolonged(claim.shard, &tokens, deadline),
+        Err(error) => tracing::debug!(shard = %claim.shard, %error, "leases not prolonged after a claim"),
+    }
 }
 
 /// Starts the actor of a shard that is ours.

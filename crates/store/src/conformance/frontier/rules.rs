@@ -82,6 +82,25 @@ pub async fn running_jobs_are_listed_with_their_versions(factory: &dyn FrontierF
     assert_eq!(running().await.iter().map(|job| job.id).collect::<Vec<_>>(), [job_id(1)]);
 }
 
+/// A lease that is prolonged keeps its URL from others for longer; what has ended is not prolonged.
+pub async fn a_prolonged_lease_keeps_its_url(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let claim = claim(&*store, at(0)).await;
+    store.create_job(job_id(0), &spec("default", 10), at(0)).await.expect("made");
+    store.admit(&claim, job_id(0), vec![link(url(0, 0))], RejectTally::default(), at(0)).await.expect("admitted");
+    let lease = granted(store.lease(&claim, &request(0, 9), at(0)).await.expect("answered"));
+    let prolong = async |deadline| store.prolong(&claim, vec![lease.token], at(deadline)).await.expect("answered");
+    assert_eq!(prolong(30_000).await, 1);
+    assert_eq!(prolong(20_000).await, 1, "a shorter one changes nothing");
+    assert_eq!(store.lease(&claim, &request(0, 9), at(15_000)).await.expect("answered"), LeaseAnswer::Empty);
+    let again = granted(store.lease(&claim, &request(0, 9), at(30_000)).await.expect("answered"));
+    assert_eq!(again.attempt, 2);
+    assert_eq!(prolong(60_000).await, 0, "it ran out");
+    let settled = store.settle(&claim, again.token, Fate::Stored, at(30_001)).await.expect("answered");
+    assert_eq!(settled, SettleAnswer::Ended);
+    assert_eq!(store.verify().await.expect("answered"), Vec::<String>::new());
+}
+
 /// A lease moves the gate; the gate, the block and the leases out hold back the next.
 pub async fn a_gate_holds_back_the_next_lease(factory: &dyn FrontierFactory) {
     let store = factory.open(at(0)).await;

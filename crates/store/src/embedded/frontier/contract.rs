@@ -166,6 +166,11 @@ impl FrontierStore for EmbeddedFrontier {
         self.write(move |step| settle::defer(step, &claim, token, not_before, now)).await
     }
 
+    async fn prolong(&self, claim: &Claim, tokens: Vec<LeaseToken>, deadline: Timestamp) -> Result<u32> {
+        let claim = claim.clone();
+        self.write(move |step| lease::prolong(step, &claim, &tokens, deadline)).await
+    }
+
     async fn block_host(&self, claim: &Claim, host: &Host, until: Timestamp) -> Result<()> {
         let (claim, host) = (claim.clone(), host.clone());
         self.write(move |step| hosts::block(step, &claim, &host, until)).await

@@ -35,6 +35,30 @@ pub(super) fn lease(step: &mut Step<'_>, claim: &Claim, request: &LeaseRequest, 
     Ok(answer)
 }
 
+/// Moves the deadlines of leases that still hold.
+pub(super) fn prolong(step: &mut Step<'_>, claim: &Claim, tokens: &[LeaseToken], deadline: Timestamp) -> Result<u32> {
+    claims::check(step, claim)?;
+    let (open, mut n_held) = (step.session().open, 0);
+    for token in tokens {
+        let row: Option<LeaseRow> = step.get(&keys::lease(claim.shard.number(), *token))?;
+        let Some(row) = row.filter(|row| row.open == open) else { continue };
+        n_held += 1;
+        let mut host = hosts::load(step, row.host)?;
+        let Some(out) = host.leases.iter_mut().find(|out| out.token == *token) else {
+            return Err(torn("a lease is missing at its host"));
+        };
+        if out.deadline >= deadline {
+            continue;
+        }
+        out.deadline = deadline;
+        let mut work = Work::load(step, row.job, row.page)?;
+        work.move_to(step, Place::Leased { token: *token, deadline })?;
+        work.save(step)?;
+        step.put_hot(&keys::host(row.host), &host)?;
+    }
+    Ok(n_held)
+}
+
 /// Takes back leases that expired, or that an earlier process held.
 fn take_back_due(step: &mut Step<'_>, host: &mut HostRow, now: Timestamp) -> Result<usize> {
     let open = step.session().open;

@@ -280,3 +280,29 @@ call('settle', { 'allow-oom' }, function(KEYS, A)
     end
     return { 'queued', int(not_before) }
 end)
+
+-- Prolongs leases that are still somebody's. claim, deadline, tokens → how many were
+call('prolong', { 'allow-oom' }, function(KEYS, A)
+    local base, deadline = KEYS[1], tonumber(A[4])
+    local m = claimed(base, A)
+    if not m then
+        return redis.error_reply(FENCED)
+    end
+    local n_held = 0
+    for at = 5, #A do
+        local token = A[at]
+        local lease = redis.call('HGET', base .. 'l', token)
+        if lease then
+            n_held = n_held + 1
+            local old, _, number = struct.unpack('>I6I4I4', lease)
+            if old < deadline then
+                local host = read_host(base, int(number), m)
+                remove_out(host, token)
+                host.out = (host.out == '' and '' or host.out .. ',') .. int(deadline) .. ':' .. token
+                redis.call('HSET', base .. 'l', token, struct.pack('>I6', deadline) .. string.sub(lease, 7))
+                write_host(host, m)
+            end
+        end
+    end
+    return n_held
+end)

@@ -35,6 +35,8 @@ pub enum Operation {
     Retry(usize, u64),
     /// Gives one of the tokens ever given back for so many ms.
     Defer(usize, u64),
+    /// Prolongs one of the tokens ever given to so many ms from now.
+    Prolong(usize, u64),
     /// Ends queued URLs of a job: host, path.
     Discard(u8, Vec<(u8, u8)>),
     /// Blocks a host for so many ms.
@@ -305,6 +307,14 @@ impl Model {
         }
         (url.token, url.state) = (None, UrlState::Ended(fate));
         SettleAnswer::Ended
+    }
+
+    fn prolong(&mut self, token: LeaseToken, to: Timestamp) -> u32 {
+        let Some((_, url)) = self.leased(token) else { return 0 };
+        if let UrlState::Leased { deadline } = &mut url.state {
+            *deadline = to.max(*deadline);
+        }
+        1
     }
 
     fn requeue(&mut self, token: LeaseToken, not_before: Timestamp) -> SettleAnswer {

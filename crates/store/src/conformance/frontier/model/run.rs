@@ -51,6 +51,7 @@ impl Run<'_> {
             Operation::Retry(token, wait) => {
                 self.settle(*token, Fate::Failed(FailReason::Timeout, Some(after(*wait)))).await;
             }
+            Operation::Prolong(token, wait) => self.prolong(*token, after(*wait)).await,
             Operation::Defer(token, wait) => self.defer(*token, after(*wait)).await,
             Operation::Discard(job, urls) => self.discard(*job % N_JOBS, urls).await,
             Operation::Block(at, wait) => {
@@ -140,6 +141,12 @@ impl Run<'_> {
         let Some(token) = self.token(token) else { return };
         let answer = self.store.settle(&self.claim, token, fate, self.model.now).await.expect("settled");
         assert_eq!(answer, self.model.settle(token, fate));
+    }
+
+    async fn prolong(&mut self, token: usize, to: Timestamp) {
+        let Some(token) = self.token(token) else { return };
+        let answer = self.store.prolong(&self.claim, vec![token], to).await.expect("prolonged");
+        assert_eq!(answer, self.model.prolong(token, to));
     }
 
     async fn defer(&mut self, token: usize, not_before: Timestamp) {
