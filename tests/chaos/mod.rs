@@ -3,21 +3,35 @@
 
 mod cluster;
 mod faults;
+mod net;
+mod partition;
+mod plan;
 mod roles;
+mod soak;
+mod zombie;
 
+pub(crate) use zombie::freeze_an_owner;
+
+use crate::node::Reply;
 use crate::origin::Origin;
 use crate::place::{CONTACT, PATIENCE, Place, Running};
 use argiope_testkit::site::Generated;
-use argiope_testkit::{Behaviour, QdrantServer, RedisServer, Site};
+use argiope_testkit::{Behaviour, QdrantServer, RedisServer, Site, SiteBuilder};
+use net::Net;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 /// How long a claim holds in these tests: a takeover lasts little longer.
 const CLAIM_TTL: Duration = Duration::from_secs(5);
 /// How long a lease of a killed node keeps its URL from others.
 const VISIBILITY_SECS: &str = "20";
+
+/// For one exchange with a node that may be away.
+const EXCHANGE: Duration = Duration::from_secs(10);
 
 /// Redirects, missing and forbidden pages and the sitemap of a generated host.
 const N_SKIPPED: usize = 10;
@@ -30,6 +44,8 @@ pub(crate) struct Cluster {
     /// For commands that have no data of their own.
     elsewhere: Place,
     shared: tempfile::TempDir,
+    /// Where nodes have network namespaces of their own.
+    net: Option<Net>,
 }
 
 /// A node, or one that was killed: its data directory stays.
@@ -38,20 +54,35 @@ struct Member {
     words: Vec<&'static str>,
     running: Option<Running>,
     http: Option<String>,
+    metrics: Option<String>,
 }
 
 impl Cluster {
     /// Servers without nodes. `None` when one of them is missing on this machine, which is said with the test's name.
     pub(crate) fn start(test: &str) -> Option<Self> {
+        Self::start_on(None, test)
+    }
+
+    /// The same on a network of its own.
+    pub(crate) fn start_on(net: Option<Net>, test: &str) -> Option<Self> {
         if !RedisServer::is_there(test) {
             return None;
         }
         let shared = tempfile::tempdir().expect("a directory");
-        let qdrant = QdrantServer::start(test, shared.path().join("qdrant"), &[])?;
-        let redis = RedisServer::start(shared.path().join("redis"), &["--appendfsync", "everysec"]);
-        std::fs::write(shared.path().join("cookie"), "a cookie of these tests, long enough for any link\n")
-            .expect("a file");
-        Some(Self { redis, qdrant, nodes: BTreeMap::new(), elsewhere: Place::new(), shared })
+        let address = |wanted: Ipv4Addr| if net.is_some() { wanted } else { Ipv4Addr::LOCALHOST };
+        let qdrant = QdrantServer::start_at(address(net::QDRANT), test, shared.path().join("qdrant"), &[])?;
+        let redis = shared.path().join("redis");
+        let redis = RedisServer::start_at(address(net::REDIS), redis, &["--appendfsync", "everysec"]);
+        let elsewhere = Place::new();
+        let dir = shared.path().display().to_string();
+        if net.is_some() {
+            let made = elsewhere.run(&["ca", "init", "--dir", &dir]);
+            assert_eq!(made.status, Some(0), "{made:?}");
+        } else {
+            let cookie = "a cookie of these tests, long enough for any link\n";
+            std::fs::write(shared.path().join("cookie"), cookie).expect("a file");
+        }
+        Some(Self { redis, qdrant, nodes: BTreeMap::new(), elsewhere, shared, net })
     }
 
     /// A place with the cluster's configuration.
@@ -68,7 +99,7 @@ impl Cluster {
             ("ARGIOPE_VECTORS_URL", self.qdrant.url()),
             ("ARGIOPE_CLUSTER_LISTEN", "127.0.0.1:0".to_owned()),
             ("ARGIOPE_CLUSTER_COOKIE", format!("file:{}", path("cookie"))),
-            ("ARGIOPE_EGRESS_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
+            ("ARGIOPE_EGRESS_ALLOW_CIDRS", format!("127.0.0.0/8,{}", net::ORIGIN_CIDR)),
             ("ARGIOPE_CRAWL_CONTACT", CONTACT.to_owned()),
             ("ARGIOPE_CRAWL_CONCURRENCY", "32".to_owned()),
         ];
@@ -82,10 +113,36 @@ impl Cluster {
         self.add_at(place, name, words);
     }
 
+    /// What a node in a network namespace of its own needs: that, and a certificate.
+    #[track_caller]
+    fn on_net(&mut self, place: Place, name: &'static str) -> Place {
+        let Some(net) = &mut self.net else { return place };
+        let (address, launcher) = net.join(name);
+        let dir = self.shared.path();
+        let made = self.elsewhere.run(&[
+            "ca",
+            "issue",
+            name,
+            "--dir",
+            &dir.display().to_string(),
+            "--host",
+            &address.to_string(),
+        ]);
+        assert_eq!(made.status, Some(0), "{made:?}");
+        let file = |file: String| dir.join(file).display().to_string();
+        place
+            .with_launcher(&launcher)
+            .with("ARGIOPE_CLUSTER_LISTEN", &format!("{address}:7710"))
+            .with("ARGIOPE_CLUSTER_CA_FILE", &file("ca.pem".to_owned()))
+            .with("ARGIOPE_CLUSTER_CERT_FILE", &file(format!("{name}.pem")))
+            .with("ARGIOPE_CLUSTER_KEY_FILE", &file(format!("{name}-key.pem")))
+    }
+
     /// The same, in a place of its own settings.
     #[track_caller]
     pub(crate) fn add_at(&mut self, place: Place, name: &'static str, words: &[&'static str]) {
-        let member = Member { place, words: words.to_vec(), running: None, http: None };
+        let place = self.on_net(place, name).with("ARGIOPE_EGRESS_USER_AGENT", name);
+        let member = Member { place, words: words.to_vec(), running: None, http: None, metrics: None };
         self.nodes.insert(name, member);
         self.restart(name);
     }
@@ -93,14 +150,38 @@ impl Cluster {
     /// Starts a node again that was killed or stopped.
     #[track_caller]
     pub(crate) fn restart(&mut self, name: &'static str) {
+        self.launch(name);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_started(name) {
+            let ended = self.end_of(name);
+            assert!(ended.is_none() && Instant::now() < deadline, "{name} does not start: {ended:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The same without waiting.
+    fn launch(&mut self, name: &'static str) {
         let member = self.nodes.get_mut(name).expect("the node is known");
         let mut line = vec!["node", "--name", name, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
         line.extend(&member.words);
-        let mut running = member.place.start(&line);
-        running.wait_for("the node", |line| line["event"] == "node_started");
-        let started = running.lines().into_iter().find(|line| line["event"] == "node_started").unwrap_or_default();
+        member.http = None;
+        member.running = Some(member.place.start(&line));
+    }
+
+    /// How a node that should run ended.
+    fn end_of(&mut self, name: &str) -> Option<String> {
+        let running = self.nodes.get_mut(name).and_then(|member| member.running.as_mut())?;
+        running.has_ended().then(|| running.diagnostics())
+    }
+
+    /// Whether a node that was started listens.
+    fn has_started(&mut self, name: &str) -> bool {
+        let member = self.nodes.get_mut(name).expect("the node is known");
+        let lines = member.running.as_ref().map(Running::lines).unwrap_or_default();
+        let Some(started) = lines.into_iter().find(|line| line["event"] == "node_started") else { return false };
         member.http = started["http"].as_str().map(str::to_owned);
-        member.running = Some(running);
+        member.metrics = started["metrics"].as_str().map(str::to_owned);
+        true
     }
 
     fn running(&self, name: &str) -> &Running {
@@ -143,7 +224,30 @@ impl Cluster {
 
     /// Starts a command against a node.
     pub(crate) fn ask(&self, node: &str, words: &[&str]) -> Running {
-        self.elsewhere.start(&[words, &["--endpoint", self.endpoint(node)]].concat())
+        let launcher = self.net.as_ref().map(|net| net.launcher(node)).unwrap_or_default();
+        self.elsewhere.start_by(&launcher, &[words, &["--endpoint", self.endpoint(node)]].concat())
+    }
+
+    /// One exchange with a node that may be away, in its own network.
+    fn try_call(&self, node: &str, base: &str, line: (&str, &str), body: Option<&str>) -> io::Result<Reply> {
+        let exchange = || crate::node::try_call(base, line, &[], body, EXCHANGE);
+        match &self.net {
+            None => exchange(),
+            Some(net) => net.within(node, exchange),
+        }
+    }
+
+    /// What a node's interface answers in time.
+    fn try_get(&self, node: &str, path: &str) -> io::Result<Value> {
+        let reply = self.try_call(node, self.endpoint(node), ("GET", &format!("/api/v1{path}")), None)?;
+        if reply.status == 200 { Ok(reply.json()) } else { Err(io::Error::other(format!("{reply:?}"))) }
+    }
+
+    /// The value of a node's metric, by the beginning of its line.
+    fn metric(&self, node: &str, name: &str) -> Option<f64> {
+        let base = self.nodes.get(node).and_then(|member| member.metrics.as_deref())?;
+        let text = self.try_call(node, base, ("GET", "/metrics"), None).ok()?.text;
+        text.lines().find_map(|line| line.strip_prefix(name)).and_then(|value| value.trim().parse().ok())
     }
 
     /// Starts a crawl of the origin at a node.
@@ -156,14 +260,23 @@ impl Cluster {
     /// Shards by the node that owns them, as a node sees it; those without an owner under `""`.
     #[track_caller]
     pub(crate) fn owners(&self, asked: &str) -> BTreeMap<String, usize> {
-        let reply = crate::node::call(self.endpoint(asked), "GET", "/api/v1/shards", &[], None).ok(200);
+        self.try_owners(asked).unwrap_or_else(|error| panic!("{asked}: {error}"))
+    }
+
+    fn try_owners(&self, asked: &str) -> io::Result<BTreeMap<String, usize>> {
+        let mut owners = BTreeMap::new();
+        for owner in self.owner_of_shards(asked)? {
+            *owners.entry(owner).or_default() += 1;
+        }
+        Ok(owners)
+    }
+
+    /// The owner of each shard, as a node sees it.
+    fn owner_of_shards(&self, asked: &str) -> io::Result<Vec<String>> {
+        let reply = self.try_get(asked, "/shards")?;
         let shards = reply["items"].as_array().cloned().unwrap_or_default();
         assert_eq!(shards.len(), 256, "{reply}");
-        let mut owners = BTreeMap::new();
-        for shard in shards {
-            *owners.entry(shard["owner"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
-        }
-        owners
+        Ok(shards.iter().map(|shard| shard["owner"].as_str().unwrap_or_default().to_owned()).collect())
     }
 
     /// Waits until these nodes own all shards between them; answers how long that took.
@@ -171,7 +284,8 @@ impl Cluster {
     pub(crate) fn wait_for_owners(&self, names: &[&str], patience: Duration) -> Duration {
         let began = Instant::now();
         loop {
-            let owners = self.owners(names[0]);
+            // A node that waits for a server answers later.
+            let owners = self.try_owners(names[0]).unwrap_or_default();
             if owners.len() == names.len() && names.iter().all(|name| owners.contains_key(*name)) {
                 return began.elapsed();
             }
@@ -190,11 +304,15 @@ impl Cluster {
 
 /// Hosts with generated pages that think a little before they answer.
 pub(crate) fn origin(n_hosts: usize, n_pages: usize, seed: u64) -> Origin {
+    Origin::start(hosts(n_hosts, n_pages, seed))
+}
+
+/// The same before they are started.
+fn hosts(n_hosts: usize, n_pages: usize, seed: u64) -> SiteBuilder {
     let behaviour = || Behaviour { think: Duration::from_millis(50), ..Behaviour::default() };
-    let builder = (0..n_hosts).fold(Site::builder(), |builder, n| {
+    (0..n_hosts).fold(Site::builder(), |builder, n| {
         builder.host(&format!("h{n}.test"), Generated::new(n, n_pages, seed), behaviour())
-    });
-    Origin::start(builder)
+    })
 }
 
 /// Requests for each page that was asked for.
@@ -218,5 +336,5 @@ pub(crate) fn check_polite(origin: &Origin, delay: Duration) {
 
 /// An HTTP interface as the other tests know it.
 pub(crate) fn get(cluster: &Cluster, node: &str, path: &str) -> Value {
-    crate::node::call(cluster.endpoint(node), "GET", &format!("/api/v1{path}"), &[], None).ok(200)
+    cluster.try_get(node, path).unwrap_or_else(|error| panic!("{node}: {error}"))
 }

@@ -2,7 +2,7 @@
 
 use crate::place::{Ended, PATIENCE, Place, Running};
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -102,11 +102,26 @@ impl Node {
 }
 
 /// One exchange. HTTP/1.0, so that the answer ends with the connection and comes as it is.
-#[expect(clippy::disallowed_methods, reason = "the test is the outside world")]
 pub(crate) fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {
+    let reply = try_call(base, (method, path), headers, body, EXCHANGE);
+    reply.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+}
+
+/// The same with a node that may be away.
+///
+/// # Errors
+/// What the connection says, or that what came was no answer.
+#[expect(clippy::disallowed_methods, reason = "the test is the outside world")]
+pub(crate) fn try_call(
+    base: &str,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+    patience: Duration,
+) -> std::io::Result<Reply> {
     let address = base.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).expect("the node listens");
-    stream.set_read_timeout(Some(EXCHANGE)).expect("a deadline");
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(patience))?;
     let mut head = format!("{method} {path} HTTP/1.0\r\n");
     if !headers.iter().any(|(name, _)| *name == "host") {
         head.push_str(&format!("host: {address}\r\n"));
@@ -117,13 +132,19 @@ pub(crate) fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)
     headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
     let body = body.unwrap_or_default();
     head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-    stream.write_all(head.as_bytes()).expect("the request is taken");
+    stream.write_all(head.as_bytes())?;
     // A node that refuses by the head alone closes before the body is through.
     let _ = stream.write_all(body.as_bytes());
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8(bytes).expect("text");
-    let (head, text) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {read:?} {text:?}"));
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    Reply { status, head: head.to_ascii_lowercase(), text: text.to_owned() }
+    let text = String::from_utf8_lossy(&bytes);
+    let whole = text.split_once("\r\n\r\n").and_then(|(head, text)| {
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok())?;
+        Some(Reply { status, head: head.to_ascii_lowercase(), text: text.to_owned() })
+    });
+    match read {
+        // One that was refused by its head may end with a reset after the answer.
+        Err(error) if whole.is_none() || error.kind() != ErrorKind::ConnectionReset => Err(error),
+        _ => whole.ok_or_else(|| std::io::Error::other(format!("no answer: {text:?}"))),
+    }
 }

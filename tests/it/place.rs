@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,6 +20,8 @@ pub(crate) const CONTACT: &str = "tests@argiope.example";
 pub(crate) struct Place {
     directory: tempfile::TempDir,
     program: PathBuf,
+    /// Words before the program: what starts it elsewhere than here.
+    launcher: Vec<String>,
     environment: BTreeMap<String, String>,
     n_started: AtomicU32,
 }
@@ -32,12 +35,18 @@ impl Place {
     pub(crate) fn on(parent: &Path) -> Self {
         let directory = tempfile::tempdir_in(parent).expect("a directory for the test");
         let program = PathBuf::from(env!("CARGO_BIN_EXE_argiope"));
-        Self { directory, program, environment: BTreeMap::new(), n_started: AtomicU32::new(0) }
+        Self { directory, program, launcher: Vec::new(), environment: BTreeMap::new(), n_started: AtomicU32::new(0) }
     }
 
     /// With another build of `argiope`.
     pub(crate) fn with_program(mut self, program: &Path) -> Self {
         program.clone_into(&mut self.program);
+        self
+    }
+
+    /// Started by these words, which are followed by its own.
+    pub(crate) fn with_launcher(mut self, launcher: &[String]) -> Self {
+        launcher.clone_into(&mut self.launcher);
         self
     }
 
@@ -57,11 +66,17 @@ impl Place {
 
     /// Starts `argiope` with the data directory, `--json` and these words.
     pub(crate) fn start(&self, words: &[&str]) -> Running {
+        self.start_by(&self.launcher, words)
+    }
+
+    /// The same with another launcher.
+    pub(crate) fn start_by(&self, launcher: &[String], words: &[&str]) -> Running {
         let number = self.n_started.fetch_add(1, Ordering::Relaxed);
         let [out, err] = ["out", "err"].map(|kind| self.path(&format!("{number}.{kind}")));
         let file = |path: &Path| Stdio::from(std::fs::File::create(path).expect("an output file"));
-        let mut command = Command::new(&self.program);
-        command.env_clear().env("HOME", self.directory.path()).envs(&self.environment);
+        let mut line = launcher.iter().map(OsStr::new).chain([self.program.as_os_str()]);
+        let mut command = Command::new(line.next().expect("at least the program"));
+        command.args(line).env_clear().env("HOME", self.directory.path()).envs(&self.environment);
         command.arg("--json").arg("--data-dir").arg(self.data_dir()).args(words);
         let child = command.stdin(Stdio::null()).stdout(file(&out)).stderr(file(&err)).spawn().expect("argiope starts");
         Running { child, words: words.join(" "), out, err, peak_kib: 0 }
@@ -214,6 +229,11 @@ impl Running {
         }
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.poll().is_some()
+    }
+
     fn poll(&mut self) -> Option<ExitStatus> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
         // Mapped files of the index are page cache, which the kernel takes back when it needs it.
@@ -223,7 +243,8 @@ impl Running {
         self.child.try_wait().expect("a child can be waited for")
     }
 
-    fn diagnostics(&self) -> String {
+    /// The end of what it printed.
+    pub(crate) fn diagnostics(&self) -> String {
         let tail = |path: &Path| {
             let text = std::fs::read_to_string(path).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();

@@ -3,7 +3,7 @@
 
 use argiope_protocol::sabotage::Fault;
 
-/// Arms `gate`, `window` or both, with a comma between.
+/// Arms `gate`, `window` and `fence`, or some of them, with commas between.
 pub(crate) fn arm() {
     let named = std::env::var("ARGIOPE_SABOTAGE").unwrap_or_default();
     for fault in Fault::ALL.iter().filter(|fault| named.split(',').any(|name| name == fault.name())) {

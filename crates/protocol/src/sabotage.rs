@@ -17,11 +17,14 @@ pub enum Fault {
     Gate,
     /// The egress client writes a request's head without asking its start window.
     Window,
+    /// The store takes writes of claims that another node's claim has replaced, and a node goes on using a claim whose time
+    /// has run out. Of a cluster on Redis only: alone, no claim has a time and nobody replaces it.
+    Fence,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Gate, Self::Window];
+    pub const ALL: &'static [Self] = &[Self::Gate, Self::Window, Self::Fence];
 
     /// Its name in `ARGIOPE_SABOTAGE`.
     #[must_use]
@@ -29,6 +32,7 @@ impl Fault {
         match self {
             Self::Gate => "gate",
             Self::Window => "window",
+            Self::Fence => "fence",
         }
     }
 

@@ -77,6 +77,12 @@ impl AccessLog {
         self.with(|inner| inner.n_running)
     }
 
+    /// This moment on the log's clock.
+    #[must_use]
+    pub fn now_micros(&self) -> u64 {
+        self.now()
+    }
+
     /// Forgets what is kept in memory.
     pub fn clear(&self) {
         self.with(|inner| inner.entries.clear());

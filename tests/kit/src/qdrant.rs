@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ pub struct QdrantServer {
     program: PathBuf,
     dir: PathBuf,
     settings: Vec<(String, String)>,
+    address: Ipv4Addr,
     http_port: u16,
     grpc_port: u16,
     child: Option<Child>,
@@ -33,13 +34,22 @@ impl QdrantServer {
     /// When it does not start, or when there is none and this is CI.
     #[must_use]
     pub fn start(test: &str, dir: impl Into<PathBuf>, settings: &[(&str, &str)]) -> Option<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST, test, dir, settings)
+    }
+
+    /// The same at an address of this network namespace.
+    ///
+    /// # Panics
+    /// When it does not start, or when there is none and this is CI.
+    #[must_use]
+    pub fn start_at(address: Ipv4Addr, test: &str, dir: impl Into<PathBuf>, settings: &[(&str, &str)]) -> Option<Self> {
         let Some(program) = program() else {
             assert!(std::env::var_os("CI").is_none(), "there is no Qdrant server: set ARGIOPE_QDRANT to its program");
             eprintln!("SKIPPED {test}: there is no Qdrant server (set ARGIOPE_QDRANT to its program)");
             return None;
         };
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut server = Self { program, dir: dir.into(), settings, http_port: 0, grpc_port: 0, child: None };
+        let mut server = Self { program, dir: dir.into(), settings, address, http_port: 0, grpc_port: 0, child: None };
         for _ in 0..MAX_STARTS {
             (server.http_port, server.grpc_port) = free_ports();
             if server.try_run() {
@@ -81,7 +91,7 @@ impl QdrantServer {
     /// Where its gRPC interface is.
     #[must_use]
     pub fn grpc_address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.grpc_port))
+        SocketAddr::from((self.address, self.grpc_port))
     }
 
     /// The same as a URL.
@@ -99,7 +109,7 @@ impl QdrantServer {
             .args(["--pdeathsig", "KILL"])
             .arg(&self.program)
             .current_dir(&self.dir)
-            .env("QDRANT__SERVICE__HOST", "127.0.0.1")
+            .env("QDRANT__SERVICE__HOST", self.address.to_string())
             .env("QDRANT__SERVICE__HTTP_PORT", self.http_port.to_string())
             .env("QDRANT__SERVICE__GRPC_PORT", self.grpc_port.to_string())
             .env("QDRANT__STORAGE__STORAGE_PATH", self.dir.join("storage"))
@@ -115,7 +125,9 @@ impl QdrantServer {
         let began = Instant::now();
         while began.elapsed() < PATIENCE && self.runs() {
             // Its two interfaces come up one after the other.
-            if is_ready(self.http_port) && TcpStream::connect_timeout(&self.grpc_address(), ASK_TIMEOUT).is_ok() {
+            if is_ready(SocketAddr::from((self.address, self.http_port)))
+                && TcpStream::connect_timeout(&self.grpc_address(), ASK_TIMEOUT).is_ok()
+            {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -161,9 +173,9 @@ fn free_ports() -> (u16, u16) {
     (port(&one), port(&two))
 }
 
-fn is_ready(http_port: u16) -> bool {
+fn is_ready(http: SocketAddr) -> bool {
     let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], http_port)), ASK_TIMEOUT)?;
+        let mut stream = TcpStream::connect_timeout(&http, ASK_TIMEOUT)?;
         stream.set_read_timeout(Some(ASK_TIMEOUT))?;
         stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         let mut status = [0; 12];

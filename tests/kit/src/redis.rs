@@ -1,7 +1,7 @@
 //! A real Redis server with a port and a directory of its own, gone with the test.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,8 +14,9 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 /// A server in a directory that is there for as long as its owner says.
 #[derive(Debug)]
 pub struct RedisServer {
-    /// Where it listens on loopback.
+    /// Where it listens.
     pub port: u16,
+    address: Ipv4Addr,
     dir: PathBuf,
     settings: Vec<String>,
     child: Option<Child>,
@@ -43,8 +44,17 @@ impl RedisServer {
     /// When it does not start.
     #[must_use]
     pub fn start(dir: impl Into<PathBuf>, settings: &[&str]) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST, dir, settings)
+    }
+
+    /// The same at an address of this network namespace. Whoever reaches it may use it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_at(address: Ipv4Addr, dir: impl Into<PathBuf>, settings: &[&str]) -> Self {
         let settings = settings.iter().map(|one| (*one).to_owned()).collect();
-        let mut server = Self { port: free_port(), dir: dir.into(), settings, child: None };
+        let mut server = Self { port: free_port(), address, dir: dir.into(), settings, child: None };
         std::fs::create_dir_all(&server.dir).expect("the server's directory");
         server.run();
         server
@@ -55,10 +65,11 @@ impl RedisServer {
     /// # Panics
     /// When it does not start.
     pub fn run(&mut self) {
-        let port = self.port.to_string();
+        let (address, port) = (self.address.to_string(), self.port.to_string());
         // The kernel ends the server when the test is killed.
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--port", &port, "--save", ""])
+            .args(["--pdeathsig", "KILL", "redis-server", "--bind", &address, "--port", &port, "--save", ""])
+            .args(["--protected-mode", "no"])
             .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
             .arg(&self.dir)
             .args(&self.settings)
@@ -97,13 +108,13 @@ impl RedisServer {
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}:{}", self.address, self.port)
     }
 
     /// Whether it answers a question about nothing: not while it reads its data.
     fn answers(&self) -> bool {
         let ask = || -> std::io::Result<bool> {
-            let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], self.port)), ASK_TIMEOUT)?;
+            let mut stream = TcpStream::connect_timeout(&SocketAddr::from((self.address, self.port)), ASK_TIMEOUT)?;
             stream.set_read_timeout(Some(ASK_TIMEOUT))?;
             stream.write_all(b"PING\r\n")?;
             let mut answer = [0; 5];

@@ -1,6 +1,7 @@
 //! What this node owns: claims, until when they count, and whether something of a shard is under way.
 
 use super::shard::ShardMessage;
+use argiope_protocol::sabotage::Fault;
 use argiope_protocol::{Claim, ShardId};
 use argiope_store::{Error, Result};
 use ractor::ActorRef;
@@ -89,7 +90,7 @@ impl Holding {
     /// The shard, while its claim counts.
     pub(super) fn get(&self, shard: ShardId) -> Result<Owned> {
         let owned = self.read().get(&shard).cloned().ok_or(Error::Fenced(shard))?;
-        if owned.good_until.is_some_and(|until| until <= Instant::now()) {
+        if owned.good_until.is_some_and(|until| until <= Instant::now()) && !Fault::Fence.is_armed() {
             return Err(Error::Fenced(shard));
         }
         Ok(owned)

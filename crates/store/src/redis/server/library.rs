@@ -7,6 +7,7 @@
 use super::fault;
 use crate::redis::codes;
 use crate::{Error, Result};
+use argiope_protocol::sabotage::Fault;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError};
 use std::fmt::Write as _;
@@ -68,9 +69,10 @@ fn constants() -> String {
     for (name, number) in numbers {
         let _ = writeln!(text, "local {name} = {number}");
     }
-    // Always false but in a build that tests whether a broken gate is noticed.
-    let is_broken = argiope_protocol::sabotage::Fault::Gate.is_armed();
-    let _ = writeln!(text, "local IS_GATE_BROKEN = {is_broken}");
+    // Always false but in a build that tests whether a broken gate or fence is noticed.
+    for (name, fault) in [("IS_GATE_BROKEN", Fault::Gate), ("IS_FENCE_BROKEN", Fault::Fence)] {
+        let _ = writeln!(text, "local {name} = {}", fault.is_armed());
+    }
     let _ = writeln!(text, "local OVER_BUDGET = '{}'", argiope_protocol::RejectReason::OverBudget.code());
     text
 }

@@ -1,0 +1,111 @@
+//! An owner that is frozen for longer than its claims hold, and wakes while another one has its shards.
+
+use super::{CLAIM_TTL, Cluster, N_SKIPPED, origin};
+use crate::origin::Origin;
+use crate::place::{PATIENCE, Place};
+use argiope_protocol::{CanonicalUrl, ShardId};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+const DELAY: Duration = Duration::from_millis(300);
+const N_HOSTS: usize = 20;
+const N_PAGES: usize = 60;
+/// After the awakening, until the frozen node has its shards again, or should.
+const WATCH: Duration = Duration::from_secs(10);
+const MAX_TAKEOVER: Duration = Duration::from_secs(12);
+
+/// What was seen of a crawl whose owner was frozen.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    /// Requests that came too soon, or were too many at once.
+    pub(crate) n_violations: usize,
+    /// Requests that the frozen node started at hosts whose shard another node owned.
+    pub(crate) n_foreign: usize,
+    /// Whether the ledger says exactly what there was.
+    pub(crate) is_exact: bool,
+}
+
+impl Findings {
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.n_violations == 0 && self.n_foreign == 0 && self.is_exact
+    }
+}
+
+/// Owners as they were between two moments of the origin's clock.
+struct Look {
+    began_micros: u64,
+    ended_micros: u64,
+    owners: Vec<String>,
+}
+
+/// Two nodes crawl, one is frozen for so long after it was replaced, and wakes. `change` makes their places.
+#[track_caller]
+pub(crate) fn freeze_an_owner(test: &str, frozen: Duration, change: impl Fn(Place) -> Place) -> Option<Findings> {
+    let mut cluster = Cluster::start(test)?;
+    let origin = origin(N_HOSTS, N_PAGES, 71);
+    for name in ["node-a", "node-b"] {
+        let place = change(cluster.place());
+        cluster.add_at(place, name, &[]);
+    }
+    cluster.wait_for_owners(&["node-a", "node-b"], PATIENCE);
+    let mut crawl = cluster.crawl("node-a", &origin, &["--delay", "0.3"]);
+    crawl.wait_for_stored(60);
+    cluster.signal("node-b", Signal::STOP);
+    cluster.wait_for_owners(&["node-a"], MAX_TAKEOVER);
+    std::thread::sleep(frozen);
+    cluster.signal("node-b", Signal::CONT);
+    let looks = watch(&cluster, &origin);
+    let ended = crawl.kill_after(PATIENCE);
+    let exact = [N_HOSTS * N_PAGES, 0, N_HOSTS * N_SKIPPED, 0, 0, 0].map(|n| Some(n as u64));
+    let names = ["stored", "unchanged", "skipped", "failed", "queued", "leased"];
+    let findings = Findings {
+        n_violations: origin.violations(DELAY, 1).len(),
+        n_foreign: foreign_starts(&origin, &looks),
+        is_exact: ended.as_ref().is_some_and(|ended| names.map(|name| ended.summary()[name].as_u64()) == exact),
+    };
+    println!("{findings:?} of {} requests, {} looks at owners", origin.log().len(), looks.len());
+    if findings.is_clean() {
+        let n_all = serde_json::Value::from(N_HOSTS * N_PAGES);
+        let summary = cluster.verify();
+        assert_eq!((&summary["pages"], &summary["heads"]), (&n_all, &n_all));
+    }
+    Some(findings)
+}
+
+/// Looks at the owners of all shards until both nodes have some, or should.
+fn watch(cluster: &Cluster, origin: &Origin) -> Vec<Look> {
+    let (log, began) = (origin.site().log(), Instant::now());
+    let mut looks = Vec::new();
+    while began.elapsed() < WATCH {
+        let began_micros = log.now_micros();
+        if let Ok(owners) = cluster.owner_of_shards("node-a") {
+            looks.push(Look { began_micros, ended_micros: log.now_micros(), owners });
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    looks
+}
+
+/// Requests of the frozen node that started while two looks in a row say that their shard was another node's.
+fn foreign_starts(origin: &Origin, looks: &[Look]) -> usize {
+    let log = origin.log();
+    let of_frozen = log.iter().filter(|entry| entry.user_agent == "node-b");
+    let is_foreign = |entry: &&argiope_testkit::LogEntry| {
+        let url = CanonicalUrl::parse(&format!("http://{}/", entry.host)).expect("an address");
+        let shard = usize::from(ShardId::of(&url.host().domain()).number());
+        looks.windows(2).any(|pair| {
+            let is_between = pair[0].ended_micros <= entry.start_micros && entry.start_micros <= pair[1].began_micros;
+            is_between && pair.iter().all(|look| look.owners[shard] == "node-a")
+        })
+    };
+    of_frozen.filter(is_foreign).count()
+}
+
+#[test]
+fn fault_a_zombie_owner_starts_nothing_where_another_node_owns() {
+    let is_full = std::env::var("ARGIOPE_FAULT").is_ok_and(|form| form == "full");
+    let frozen = if is_full { Duration::from_secs(30) } else { CLAIM_TTL };
+    let test = "fault_a_zombie_owner_starts_nothing_where_another_node_owns";
+    let Some(findings) = freeze_an_owner(test, frozen, |place| place) else { return };
+    assert!(findings.is_clean(), "{findings:?}");
+}
