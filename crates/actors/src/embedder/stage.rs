@@ -13,7 +13,11 @@ use argiope_store::VectorStore;
 use argiope_store::pages::NewPage;
 use argiope_store::vectors::{ChunkPayload, ChunkPoint, PageHead, PageWrite};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Pause between tries while the index is not available.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The embedder.
 pub struct EmbedStage {
@@ -25,6 +29,8 @@ pub struct EmbedStage {
     pub write: Route<WriteTask>,
     /// Where it counts.
     pub metrics: Metrics,
+    /// Set when the engine drains: nothing is tried again.
+    pub draining: Arc<AtomicBool>,
 }
 
 impl Stage for EmbedStage {
@@ -50,7 +56,7 @@ impl Stage for EmbedStage {
 impl EmbedStage {
     async fn index(&self, work: &Work, record: &PageRecord, chunks: &[Chunk]) -> Result<PageWrite, FailReason> {
         let url = &record.url;
-        let heads = self.vectors.heads(&record.tenant, std::slice::from_ref(&record.key)).await.map_err(|error| {
+        let heads = self.heads(record).await.map_err(|error| {
             tracing::warn!(%url, %error, "visible version not readable, the page is tried again");
             FailReason::Store
         })?;
@@ -78,6 +84,20 @@ impl EmbedStage {
             chunks: record.chunks.iter().map(|chunk| chunk.id).collect(),
         };
         Ok(PageWrite { head, new_chunks: points.collect(), moved: found.moved, stale: found.stale })
+    }
+
+    /// The visible version of a page. An index that is away is asked again until it answers, as the writer does: an outage
+    /// uses up no attempts of a URL.
+    async fn heads(&self, record: &PageRecord) -> argiope_store::Result<Vec<Option<PageHead>>> {
+        loop {
+            match self.vectors.heads(&record.tenant, std::slice::from_ref(&record.key)).await {
+                Err(error) if error.is_retryable() && !self.draining.load(Ordering::Relaxed) => {
+                    tracing::debug!(url = %record.url, %error, "visible version not readable, asking again");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 }
 

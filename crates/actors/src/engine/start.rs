@@ -195,6 +195,7 @@ impl Engine {
                 vectors: Arc::clone(&self.context.stores.vectors),
                 write: routes.write.clone(),
                 metrics: metrics.clone(),
+                draining: Arc::clone(&self.draining),
             },
         )
         .await?;
