@@ -147,7 +147,11 @@ impl Metrics {
             "URLs that ended an attempt, by fate and reason; retries count each time",
             metrics.fates.clone(),
         );
-        registry.register("credit_wait_seconds", "Time senders waited for credit on an edge", metrics.waited.clone());
+        registry.register(
+            "credit_wait_seconds",
+            "Time senders waited for credit on an edge, counted each second while they wait",
+            metrics.waited.clone(),
+        );
         registry.register("edge_items", "Items under way on an edge", metrics.items.clone());
         registry.register("edge_bytes", "Bytes of the items under way on an edge", metrics.bytes.clone());
         registry.register("edge_finished", "Items that left an edge, however they ended", metrics.finished.clone());

@@ -8,8 +8,11 @@ use crate::metrics::EdgeMetrics;
 use argiope_protocol::credit::{Amount, Credit};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// How often a wait is counted while it lasts: a stage that stands still must show at once, not when it moves again.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// One edge. Cheap to clone.
 #[derive(Clone)]
@@ -47,7 +50,7 @@ impl Edge {
     /// # Cancel
     /// Dropping the future gives up the place in the queue; credit that was just granted is given back.
     pub async fn acquire(&self, amount: Amount) -> Permit {
-        let turn = {
+        let mut turn = {
             let mut state = self.shared.lock();
             if state.waiting.is_empty() && state.credit.try_spend(amount) {
                 drop(state);
@@ -57,11 +60,15 @@ impl Edge {
             state.waiting.push_back((amount, grant));
             turn
         };
-        let since = Instant::now();
-        let permit =
-            turn.await.expect("the edge keeps its waiting senders until it serves them, and lives in this call");
-        self.shared.metrics.waited(since.elapsed());
-        permit
+        loop {
+            let since = Instant::now();
+            let granted = tokio::time::timeout(COUNT_EVERY, &mut turn).await;
+            self.shared.metrics.waited(since.elapsed());
+            if let Ok(permit) = granted {
+                return permit
+                    .expect("the edge keeps its waiting senders until it serves them, and lives in this call");
+            }
+        }
     }
 
     /// Credit for one message when it is there now and nobody waits for it.

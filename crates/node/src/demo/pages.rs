@@ -33,6 +33,7 @@ pages! {
     "export",
     "jobs",
     "node",
+    "cluster",
     "embedding",
     "architecture",
 }
