@@ -294,6 +294,11 @@ impl Cluster {
         }
     }
 
+    /// Where what nodes share lies.
+    pub(crate) fn shared(&self) -> &std::path::Path {
+        self.shared.path()
+    }
+
     /// Stops all nodes, then compares frontier, pages, heads and chunks; they must agree. The summary.
     #[track_caller]
     pub(crate) fn verify(&mut self) -> Value {
