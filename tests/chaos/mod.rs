@@ -3,7 +3,10 @@
 
 mod cluster;
 mod faults;
+mod monitoring;
+mod pressure;
 mod roles;
+mod slow;
 
 use crate::origin::Origin;
 use crate::place::{CONTACT, PATIENCE, Place, Running};
@@ -39,6 +42,7 @@ struct Member {
     words: Vec<&'static str>,
     running: Option<Running>,
     http: Option<String>,
+    monitor: Option<String>,
 }
 
 impl Cluster {
@@ -86,7 +90,7 @@ impl Cluster {
     /// The same, in a place of its own settings.
     #[track_caller]
     pub(crate) fn add_at(&mut self, place: Place, name: &'static str, words: &[&'static str]) {
-        let member = Member { place, words: words.to_vec(), running: None, http: None };
+        let member = Member { place, words: words.to_vec(), running: None, http: None, monitor: None };
         self.nodes.insert(name, member);
         self.restart(name);
     }
@@ -101,6 +105,7 @@ impl Cluster {
         running.wait_for("the node", |line| line["event"] == "node_started");
         let started = running.lines().into_iter().find(|line| line["event"] == "node_started").unwrap_or_default();
         member.http = started["http"].as_str().map(str::to_owned);
+        member.monitor = started["metrics"].as_str().map(str::to_owned);
         member.running = Some(running);
     }
 
@@ -140,6 +145,16 @@ impl Cluster {
     /// The HTTP interface of a node.
     pub(crate) fn endpoint(&self, name: &str) -> &str {
         self.nodes.get(name).and_then(|member| member.http.as_deref()).expect("the node has an HTTP interface")
+    }
+
+    /// Where a node answers monitors.
+    pub(crate) fn monitor(&self, name: &str) -> &str {
+        self.nodes.get(name).and_then(|member| member.monitor.as_deref()).expect("the node answers monitors")
+    }
+
+    /// What a node tells monitors now: samples by name and labels.
+    pub(crate) fn metrics(&self, name: &str) -> BTreeMap<String, f64> {
+        crate::metrics::samples(&crate::node::call(self.monitor(name), "GET", "/metrics", &[], None).text)
     }
 
     /// Starts a command against a node.
