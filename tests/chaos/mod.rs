@@ -3,10 +3,13 @@
 
 mod cluster;
 mod faults;
+mod monitoring;
 mod net;
 mod partition;
 mod plan;
+mod pressure;
 mod roles;
+mod slow;
 mod soak;
 mod zombie;
 
@@ -222,6 +225,16 @@ impl Cluster {
         self.nodes.get(name).and_then(|member| member.http.as_deref()).expect("the node has an HTTP interface")
     }
 
+    /// Where a node answers monitors.
+    pub(crate) fn monitor(&self, name: &str) -> &str {
+        self.nodes.get(name).and_then(|member| member.metrics.as_deref()).expect("the node answers monitors")
+    }
+
+    /// What a node tells monitors now: samples by name and labels.
+    pub(crate) fn metrics(&self, name: &str) -> BTreeMap<String, f64> {
+        crate::metrics::samples(&crate::node::call(self.monitor(name), "GET", "/metrics", &[], None).text)
+    }
+
     /// Starts a command against a node.
     pub(crate) fn ask(&self, node: &str, words: &[&str]) -> Running {
         let launcher = self.net.as_ref().map(|net| net.launcher(node)).unwrap_or_default();
@@ -292,6 +305,13 @@ impl Cluster {
             assert!(began.elapsed() < patience, "shards are owned by {owners:?} after {patience:?}");
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Resident memory of a node in KiB.
+    pub(crate) fn rss_kib(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running(name).pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|text| text.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or_default()
     }
 
     /// Where what nodes share lies.

@@ -21,7 +21,7 @@ pub(crate) fn documented() -> BTreeSet<String> {
 }
 
 /// Samples by name and labels, as they are written.
-fn samples(text: &str) -> BTreeMap<String, f64> {
+pub(crate) fn samples(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let sample = |line: &str| {
         let (name, value) = line.rsplit_once(' ').expect("a name and a value");
