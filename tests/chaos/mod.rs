@@ -295,13 +295,6 @@ impl Cluster {
         }
     }
 
-    /// Resident memory of a node in KiB.
-    pub(crate) fn rss_kib(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running(name).pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|text| text.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or_default()
-    }
-
     /// Stops all nodes, then compares frontier, pages, heads and chunks; they must agree. The summary.
     #[track_caller]
     pub(crate) fn verify(&mut self) -> Value {
