@@ -42,6 +42,7 @@ chain in { type filter hook input priority 0; ip saddr @gone drop; }
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The network.
+#[derive(Default)]
 pub(crate) struct Net {
     nodes: BTreeMap<&'static str, Namespace>,
 }
@@ -57,7 +58,7 @@ impl Net {
     /// Runs the test (its full name) in namespaces of its own; `None` outside of them, where nothing is left to do.
     #[track_caller]
     pub(super) fn enter(test: &str) -> Option<Self> {
-        (enter(test, &["-r", "-n"], SET_UP) == Side::Inside).then(|| Self { nodes: BTreeMap::new() })
+        (enter(test, &["-r", "-n"], SET_UP) == Side::Inside).then(Self::default)
     }
 
     /// A node's namespace: its address there, and the words that start a process in it.

@@ -27,11 +27,11 @@ const MAX_REST: Duration = Duration::from_secs(900);
 #[test]
 fn fault_soak_loses_and_doubles_nothing() {
     let test = "chaos::soak::fault_soak_loses_and_doubles_nothing";
+    let Some(mut net) = Net::enter(test) else { return };
     let (form, mut plan, mut total) = (Form::wanted(), Plan::new(), Toll::default());
     let mut round = 0;
     while total.n_faults < form.n_faults {
-        let Some(net) = Net::enter(test) else { return };
-        let Some(cluster) = Cluster::start_on(Some(net), test) else { return };
+        let Some(cluster) = Cluster::start_on(Some(std::mem::take(&mut net)), test) else { return };
         round += 1;
         let toll = Soak::start(cluster, &form, round).run(&form, &mut plan, total.n_faults);
         total.add(&toll);
@@ -94,7 +94,7 @@ impl Soak {
         let body = json!({ "seeds": origin.seeds(), "delay_secs": form.delay.as_secs_f64() }).to_string();
         let line = ("POST", "/api/v1/jobs");
         let created = cluster.try_call(NODES[0], cluster.endpoint(NODES[0]), line, Some(&body)).expect("an answer");
-        let seen = created.ok(201);
+        let seen = created.ok(201)["job"].take();
         let job = seen["id"].as_str().expect("the job's id").to_owned();
         let (active, starting, toll, now) = (Vec::new(), BTreeSet::new(), Toll::default(), Instant::now());
         Self { cluster, origin, job, began: now, active, starting, seen, asked_at: now, toll }
