@@ -3,7 +3,6 @@
 use super::{Cluster, N_SKIPPED, origin};
 use crate::node::call;
 use crate::place::PATIENCE;
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
