@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 const DELAY: Duration = Duration::from_millis(300);
 const N_HOSTS: usize = 20;
-const N_PAGES: usize = 60;
+const N_PAGES: usize = 50;
 /// After the awakening, until the frozen node has its shards again, or should.
 const WATCH: Duration = Duration::from_secs(10);
 const MAX_TAKEOVER: Duration = Duration::from_secs(12);
