@@ -13,8 +13,6 @@ mod slow;
 mod soak;
 mod zombie;
 
-pub(crate) use zombie::freeze_an_owner;
-
 use crate::node::Reply;
 use crate::origin::Origin;
 use crate::place::{CONTACT, PATIENCE, Place, Running};

@@ -2,7 +2,7 @@
 
 use super::{CLAIM_TTL, Cluster, N_SKIPPED, origin};
 use crate::origin::Origin;
-use crate::place::{PATIENCE, Place};
+use crate::place::PATIENCE;
 use argiope_protocol::{CanonicalUrl, ShardId};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -16,17 +16,17 @@ const MAX_TAKEOVER: Duration = Duration::from_secs(12);
 
 /// What was seen of a crawl whose owner was frozen.
 #[derive(Debug)]
-pub(crate) struct Findings {
+struct Findings {
     /// Requests that came too soon, or were too many at once.
-    pub(crate) n_violations: usize,
+    n_violations: usize,
     /// Requests that the frozen node started at hosts whose shard another node owned.
-    pub(crate) n_foreign: usize,
+    n_foreign: usize,
     /// Whether the ledger says exactly what there was.
-    pub(crate) is_exact: bool,
+    is_exact: bool,
 }
 
 impl Findings {
-    pub(crate) const fn is_clean(&self) -> bool {
+    const fn is_clean(&self) -> bool {
         self.n_violations == 0 && self.n_foreign == 0 && self.is_exact
     }
 }
@@ -38,14 +38,13 @@ struct Look {
     owners: Vec<String>,
 }
 
-/// Two nodes crawl, one is frozen for so long after it was replaced, and wakes. `change` makes their places.
+/// Two nodes crawl, one is frozen for so long after it was replaced, and wakes.
 #[track_caller]
-pub(crate) fn freeze_an_owner(test: &str, frozen: Duration, change: impl Fn(Place) -> Place) -> Option<Findings> {
+fn freeze_an_owner(test: &str, frozen: Duration) -> Option<Findings> {
     let mut cluster = Cluster::start(test)?;
     let origin = origin(N_HOSTS, N_PAGES, 71);
     for name in ["node-a", "node-b"] {
-        let place = change(cluster.place());
-        cluster.add_at(place, name, &[]);
+        cluster.add(name, &[]);
     }
     cluster.wait_for_owners(&["node-a", "node-b"], PATIENCE);
     let mut crawl = cluster.crawl("node-a", &origin, &["--delay", "0.3"]);
@@ -106,6 +105,6 @@ fn fault_a_zombie_owner_starts_nothing_where_another_node_owns() {
     let is_full = std::env::var("ARGIOPE_FAULT").is_ok_and(|form| form == "full");
     let frozen = if is_full { Duration::from_secs(30) } else { CLAIM_TTL };
     let test = "fault_a_zombie_owner_starts_nothing_where_another_node_owns";
-    let Some(findings) = freeze_an_owner(test, frozen, |place| place) else { return };
+    let Some(findings) = freeze_an_owner(test, frozen) else { return };
     assert!(findings.is_clean(), "{findings:?}");
 }

@@ -1,9 +1,6 @@
 //! Builds argiope with faults that can be armed (`crates/protocol/src/sabotage.rs`) and shows that the politeness checker
 //! catches each of them, while the sound build passes the same check on the same site.
-//!
-//! In a cluster the gate is Redis's; the sound build passes the same scenario in `tests/chaos/zombie.rs`.
 
-use crate::chaos::freeze_an_owner;
 use crate::content::Answers;
 use crate::origin::TOLERANCE;
 use crate::place::{PATIENCE, Place};
@@ -145,13 +142,4 @@ fn heavy_the_checker_catches_a_build_without_a_start_window() {
     let proxy = SlowProxy::start(Duration::from_millis(700));
     let form = Form { delay: "0.3", per_host: 4, proxy: proxy.url() };
     Build::make().check("window", site, &form, 3);
-}
-
-#[test]
-fn heavy_a_cluster_without_its_gate_is_caught() {
-    let test = "heavy_a_cluster_without_its_gate_is_caught";
-    let build = Build::make();
-    let change = |place: Place| place.with_program(&build.argiope).with("ARGIOPE_SABOTAGE", "gate");
-    let Some(gate) = freeze_an_owner(test, Duration::from_secs(5), change) else { return };
-    assert!(gate.n_violations > 20, "without gate: {gate:?}");
 }
