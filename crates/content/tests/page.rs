@@ -180,7 +180,8 @@ fn floods_end_at_a_bound() {
         .collect();
     assert!(survives(formatting.into_bytes()).problems.iter().any(Problem::is_fatal));
     let parsed = survives("<p>".repeat(10 * 1024 * 1024 / 3).into_bytes());
-    assert_eq!(parsed.problems, [Problem::TooManyNodes]);
+    // Which bound comes first depends on the machine and the build.
+    assert!(matches!(parsed.problems.as_slice(), [Problem::TooManyNodes | Problem::CpuTime]), "{:?}", parsed.problems);
     for unclosed in [
         "<!--",
         "<a href=\"",
