@@ -9,6 +9,7 @@ pub mod access_log;
 pub mod hostile;
 pub mod http;
 pub mod politeness;
+mod process;
 pub mod qdrant;
 pub mod redis;
 pub mod site;

@@ -1,10 +1,11 @@
 //! A real Qdrant server with ports and a directory of its own, gone with the test.
 
+use crate::process::{Process, dying_with_the_test};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a server that starts; the first one may be unpacked.
@@ -23,7 +24,7 @@ pub struct QdrantServer {
     address: Ipv4Addr,
     http_port: u16,
     grpc_port: u16,
-    child: Option<Child>,
+    process: Process,
 }
 
 impl QdrantServer {
@@ -49,7 +50,15 @@ impl QdrantServer {
             return None;
         };
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut server = Self { program, dir: dir.into(), settings, address, http_port: 0, grpc_port: 0, child: None };
+        let mut server = Self {
+            program,
+            dir: dir.into(),
+            settings,
+            address,
+            http_port: 0,
+            grpc_port: 0,
+            process: Process::default(),
+        };
         for _ in 0..MAX_STARTS {
             (server.http_port, server.grpc_port) = free_ports();
             if server.try_run() {
@@ -72,10 +81,7 @@ impl QdrantServer {
     /// # Panics
     /// When it cannot be killed.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("the server can be killed");
-            child.wait().expect("the server ended");
-        }
+        self.process.kill();
     }
 
     /// Sends it a signal by name.
@@ -83,9 +89,7 @@ impl QdrantServer {
     /// # Panics
     /// When it does not run.
     pub fn signal(&self, name: &str) {
-        let pid = self.child.as_ref().expect("the server runs").id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "{name} cannot be sent");
+        self.process.signal(name);
     }
 
     /// Where its gRPC interface is.
@@ -104,9 +108,8 @@ impl QdrantServer {
     fn try_run(&mut self) -> bool {
         std::fs::create_dir_all(&self.dir).expect("the server's directory");
         let log = |name: &str| File::create(self.dir.join(name)).map_or_else(|_| Stdio::null(), Stdio::from);
-        // The kernel ends the server when the test is killed.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL"])
+        let mut command = dying_with_the_test();
+        command
             .arg(&self.program)
             .current_dir(&self.dir)
             .env("QDRANT__SERVICE__HOST", self.address.to_string())
@@ -118,12 +121,10 @@ impl QdrantServer {
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log("out"))
-            .stderr(log("err"))
-            .spawn()
-            .expect("the server can be started");
-        self.child = Some(child);
+            .stderr(log("err"));
+        self.process.start(&mut command);
         let began = Instant::now();
-        while began.elapsed() < PATIENCE && self.runs() {
+        while began.elapsed() < PATIENCE && self.process.runs() {
             // Its two interfaces come up one after the other.
             if is_ready(SocketAddr::from((self.address, self.http_port)))
                 && TcpStream::connect_timeout(&self.grpc_address(), ASK_TIMEOUT).is_ok()
@@ -136,22 +137,12 @@ impl QdrantServer {
         false
     }
 
-    fn runs(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_none()))
-    }
-
     /// The end of what it printed.
     fn log(&self) -> String {
         let text = |name: &str| std::fs::read_to_string(self.dir.join(name)).unwrap_or_default();
         let all = text("out") + &text("err");
         let lines: Vec<&str> = all.lines().collect();
         lines.iter().rev().take(5).rev().copied().collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for QdrantServer {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

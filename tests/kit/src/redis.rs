@@ -1,9 +1,10 @@
 //! A real Redis server with a port and a directory of its own, gone with the test.
 
+use crate::process::{Process, dying_with_the_test};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longest wait for a server that starts.
@@ -19,7 +20,7 @@ pub struct RedisServer {
     address: Ipv4Addr,
     dir: PathBuf,
     settings: Vec<String>,
-    child: Option<Child>,
+    process: Process,
 }
 
 impl RedisServer {
@@ -54,7 +55,7 @@ impl RedisServer {
     #[must_use]
     pub fn start_at(address: Ipv4Addr, dir: impl Into<PathBuf>, settings: &[&str]) -> Self {
         let settings = settings.iter().map(|one| (*one).to_owned()).collect();
-        let mut server = Self { port: free_port(), address, dir: dir.into(), settings, child: None };
+        let mut server = Self { port: free_port(), address, dir: dir.into(), settings, process: Process::default() };
         std::fs::create_dir_all(&server.dir).expect("the server's directory");
         server.run();
         server
@@ -66,17 +67,16 @@ impl RedisServer {
     /// When it does not start.
     pub fn run(&mut self) {
         let (address, port) = (self.address.to_string(), self.port.to_string());
-        // The kernel ends the server when the test is killed.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "redis-server", "--bind", &address, "--port", &port, "--save", ""])
+        let mut command = dying_with_the_test();
+        command
+            .args(["redis-server", "--bind", &address, "--port", &port, "--save", ""])
             .args(["--protected-mode", "no"])
             .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
             .arg(&self.dir)
             .args(&self.settings)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.child = Some(child.expect("the server can be started"));
+            .stderr(Stdio::null());
+        self.process.start(&mut command);
         let began = Instant::now();
         while !self.answers() {
             assert!(began.elapsed() < PATIENCE, "redis-server does not answer");
@@ -89,10 +89,7 @@ impl RedisServer {
     /// # Panics
     /// When it cannot be killed.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("the server can be killed");
-            child.wait().expect("the server ended");
-        }
+        self.process.kill();
     }
 
     /// Sends it a signal by name.
@@ -100,9 +97,7 @@ impl RedisServer {
     /// # Panics
     /// When it does not run.
     pub fn signal(&self, name: &str) {
-        let pid = self.child.as_ref().expect("the server runs").id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "{name} cannot be sent");
+        self.process.signal(name);
     }
 
     /// Its address.
@@ -122,12 +117,6 @@ impl RedisServer {
             Ok(&answer == b"+PONG")
         };
         ask().unwrap_or(false)
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
