@@ -91,7 +91,7 @@ fn foreign_starts(origin: &Origin, looks: &[Look]) -> usize {
     let of_frozen = log.iter().filter(|entry| entry.user_agent == "node-b");
     let is_foreign = |entry: &&argiope_testkit::LogEntry| {
         let url = CanonicalUrl::parse(&format!("http://{}/", entry.host)).expect("an address");
-        let shard = usize::from(ShardId::of(&url.host().domain()).number());
+        let shard = usize::from(ShardId::of_host(&url.host()).number());
         looks.windows(2).any(|pair| {
             let is_between = pair[0].ended_micros <= entry.start_micros && entry.start_micros <= pair[1].began_micros;
             is_between && pair.iter().all(|look| look.owners[shard] == "node-a")

@@ -54,10 +54,10 @@ impl LeaseGuard {
 
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        let (frontier, lease) = (self.frontier.clone(), self.lease.clone());
         if !self.is_open {
-            return frontier.let_go(&lease);
+            return self.frontier.let_go(&self.lease);
         }
+        let (frontier, lease) = (self.frontier.clone(), self.lease.clone());
         tasks::spawn_on(&self.frontier.runtime(), TaskKind::Abandon, async move {
             frontier.settle(&lease, Fate::Failed(FailReason::Internal, None)).await;
             frontier.let_go(&lease);

@@ -52,7 +52,7 @@ pub(crate) async fn host_view(
     }
     Ok(Some(HostView {
         host: summary.host,
-        shard: ShardId::of(&host.domain()),
+        shard: ShardId::of_host(host),
         owner,
         queued: summary.n_queued,
         leased: summary.n_leased,
@@ -86,7 +86,7 @@ pub(crate) async fn explain(
         true => kept_robots_verdict(frontier.robots(&url.origin()).await?.as_ref(), url),
         false => verdict("robots", None, "switched off"),
     });
-    let shard = ShardId::of(&url.host().domain());
+    let shard = ShardId::of_host(&url.host());
     let allowed = rules.iter().all(|rule| rule.passes != Some(false));
     let standing = |job: JobRecord| JobStanding { id: job.id, state: job.state, url: entry.map(UrlView::from) };
     Ok(Explanation {

@@ -1,6 +1,6 @@
 //! Names of things. Every id is a newtype with one validating constructor.
 
-use crate::url::{CANONICALISER_VERSION, CanonicalUrl, Domain};
+use crate::url::{CANONICALISER_VERSION, CanonicalUrl, Domain, Host};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
@@ -145,6 +145,12 @@ impl ShardId {
     #[must_use]
     pub fn of(domain: &Domain) -> Self {
         Self::from_hash(xxhash_rust::xxh3::xxh3_64(domain.as_str().as_bytes()))
+    }
+
+    /// The shard that keeps a host's gate: its domain's.
+    #[must_use]
+    pub fn of_host(host: &Host) -> Self {
+        Self::of(&host.domain())
     }
 
     /// By number; every `u8` is a shard.

@@ -4,10 +4,9 @@ use super::{Engine, OwnershipRoute};
 use crate::frontier::Peers;
 use crate::frontier::ownership::OwnershipMessage;
 use argiope_protocol::messages::{FetchOrder, ShardCall, ShardReply};
-use argiope_protocol::{Claim, NodeName, ShardId};
+use argiope_protocol::{NodeName, ShardId};
 use ractor::rpc::CallResult;
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -30,13 +29,7 @@ impl Engine {
     /// Takes a URL that another node hands over; `false` when there is no credit for it, or this node drains.
     #[must_use]
     pub fn take_order(&self, order: FetchOrder) -> bool {
-        !self.draining.load(Ordering::Relaxed) && self.orders.take(order)
-    }
-
-    /// The claims that this node holds.
-    #[must_use]
-    pub fn claims(&self) -> Vec<Claim> {
-        self.frontier.claims()
+        !self.is_draining() && self.orders.take(order)
     }
 
     /// Hands all shards over to others, one after the other. `false` when the deadline came first: what is left runs out

@@ -24,7 +24,8 @@ impl Engine {
         match unfinished {
             Some(job) => {
                 self.context.stores.frontier.update_job(job.id, &spec).await?;
-                self.begin(job.id, &spec, How::Resumed).await
+                self.begin(job.id, How::Resumed).await?;
+                Ok(Submitted { job: job.id, how: How::Resumed })
             }
             None => self.make(JobId::from_uuid(uuid::Uuid::now_v7()), &spec, !earlier.is_empty()).await,
         }
@@ -44,7 +45,7 @@ impl Engine {
             Err(error) => Err(error.into()),
             // Made by a call that broke off before its seeds were offered.
             Ok(job) if job.state == JobState::Running && self.context.jobs.get(id).is_none() => {
-                self.begin(id, &job.spec, How::Resumed).await?;
+                self.begin(id, How::Resumed).await?;
                 Ok(Submitted { job: id, how: How::Known })
             }
             Ok(_) => Ok(Submitted { job: id, how: How::Known }),
@@ -60,18 +61,20 @@ impl Engine {
     async fn make(&self, id: JobId, spec: &JobSpec, is_recrawl: bool) -> Result<Submitted, EngineError> {
         JobRuntime::try_new(id, spec.clone(), Vec::new(), now()).map_err(EngineError::Patterns)?;
         self.context.stores.frontier.create_job(id, spec, now()).await?;
-        self.begin(id, spec, if is_recrawl { How::Recrawl } else { How::New }).await
+        let how = if is_recrawl { How::Recrawl } else { How::New };
+        self.begin(id, how).await?;
+        Ok(Submitted { job: id, how })
     }
 
-    async fn begin(&self, id: JobId, spec: &JobSpec, how: How) -> Result<Submitted, EngineError> {
+    async fn begin(&self, id: JobId, how: How) -> Result<JobRecord, EngineError> {
         let record = self.context.stores.frontier.set_job_state(id, JobState::Running, now()).await?;
         self.context.register(&record).await?;
-        self.context.offer_seeds(id, spec).await?;
+        self.context.offer_seeds(id, &record.spec).await?;
         if how == How::Recrawl {
-            self.offer_known(id, spec, spec.identity()).await?;
+            self.offer_known(id, &record.spec, record.spec.identity()).await?;
         }
         self.context.watch(id).await?;
-        Ok(Submitted { job: id, how })
+        Ok(record)
     }
 
     /// Lets an unfinished job go on.
@@ -79,11 +82,7 @@ impl Engine {
     /// # Errors
     /// When there is no such job or the frontier does not answer.
     pub async fn resume(&self, id: JobId) -> Result<JobRecord, EngineError> {
-        let record = self.context.stores.frontier.set_job_state(id, JobState::Running, now()).await?;
-        self.context.register(&record).await?;
-        self.context.offer_seeds(id, &record.spec).await?;
-        self.context.watch(id).await?;
-        Ok(record)
+        self.begin(id, How::Resumed).await
     }
 
     /// Whether any job goes on: one is running, or has leases out.

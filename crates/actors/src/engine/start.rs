@@ -10,7 +10,7 @@ use crate::frontier::ownership::{Ownership, OwnershipArguments, OwnershipMessage
 use crate::frontier::{Frontier, LeaseLives, LivesArguments, Orders, RobotsCache, TurnContext};
 use crate::job::{JobContext, JobKeeper, Jobs, KeeperArguments};
 use crate::parser::Parser;
-use crate::supervisor::{Child, Starter, Supervisor, SupervisorArguments, SupervisorMessage, Watched};
+use crate::supervisor::{Child, Supervisor, SupervisorArguments, Watched};
 use crate::support::stage::{Stage, StageActor};
 use crate::support::tasks::{self, TaskKind};
 use crate::support::{CpuPool, Edge, Route, StoreWait, now};
@@ -19,7 +19,7 @@ use argiope_egress::GuardedClient;
 use argiope_protocol::credit::Amount;
 use argiope_protocol::{Epoch, JobState, Role, ShardId};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use ractor::{Actor, call_t};
+use ractor::{Actor, ActorRef};
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -27,8 +27,6 @@ use tokio::sync::broadcast;
 
 /// Facts kept for a slow listener; older ones are lost to it.
 const EVENTS_KEPT: usize = 4_096;
-/// Longest a child's start may take.
-const START_DEADLINE_MS: u64 = 30_000;
 /// How often the ledger of a job is read where that is a read of one record.
 const LOOK_EVERY_ALONE: Duration = Duration::from_millis(100);
 /// Pages between parser and writer at once.
@@ -146,14 +144,7 @@ impl Engine {
         self.start_ownership(config, shards, true).await?;
         let watches = cluster.roles.contains(&Role::Control);
         let arguments = KeeperArguments { context: self.context.clone(), watches };
-        let starter: Starter = Box::new(move |supervisor| {
-            let arguments = arguments.clone();
-            Box::pin(async move {
-                let (actor, _) = Actor::spawn_linked(None, JobKeeper, arguments, supervisor).await?;
-                Ok(actor.get_cell())
-            })
-        });
-        self.start_child(Child { name: "jobs", starter, watched: None, may_end: false }).await?;
+        self.start_child(Child::new("jobs", || JobKeeper, arguments, |_| ())).await?;
         let (ownership, mut changes) = (Arc::clone(&self.ownership), cluster.changes);
         changes.mark_unchanged();
         tasks::spawn(TaskKind::Own, async move {
@@ -237,27 +228,13 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let (route, stage) = (route.clone(), Arc::new(stage));
         let watched = Watched { edge: route.edge().clone(), metrics: config.metrics.edge(edge) };
-        let starter: Starter = Box::new(move |supervisor| {
-            let (route, stage) = (route.clone(), Arc::clone(&stage));
-            Box::pin(async move {
-                let (actor, _) = Actor::spawn_linked(None, StageActor::<S>::default(), stage, supervisor).await?;
-                route.lead_to(actor.clone());
-                Ok(actor.get_cell())
-            })
-        });
-        self.start_child(Child { name: S::NAME, starter, watched: Some(watched), may_end: false }).await
+        let lead = move |actor: &ActorRef<S::Task>| route.lead_to(actor.clone());
+        self.start_child(Child::new(S::NAME, StageActor::<S>::default, stage, lead).watched(watched)).await
     }
 
     async fn start_lives(&self, config: &EngineConfig) -> Result<(), EngineError> {
         let arguments = LivesArguments { frontier: self.frontier.clone(), visibility: config.visibility };
-        let starter: Starter = Box::new(move |supervisor| {
-            let arguments = arguments.clone();
-            Box::pin(async move {
-                let (actor, _) = Actor::spawn_linked(None, LeaseLives, arguments, supervisor).await?;
-                Ok(actor.get_cell())
-            })
-        });
-        self.start_child(Child { name: "leases", starter, watched: None, may_end: false }).await
+        self.start_child(Child::new("leases", || LeaseLives, arguments, |_| ())).await
     }
 
     fn shard_context(&self, config: &EngineConfig, routes: &Routes, client: Arc<GuardedClient>) -> ShardContext {
@@ -306,22 +283,15 @@ impl Engine {
             shards,
         };
         let route = Arc::clone(&self.ownership);
-        let starter: Starter = Box::new(move |supervisor| {
-            let (arguments, route) = (arguments.clone(), Arc::clone(&route));
-            Box::pin(async move {
-                let (actor, _) = Actor::spawn_linked(None, Ownership, arguments, supervisor).await?;
-                *route.write().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
-                Ok(actor.get_cell())
-            })
-        });
-        self.start_child(Child { name: "ownership", starter, watched: None, may_end: false }).await
+        let lead = move |actor: &ActorRef<OwnershipMessage>| {
+            *route.write().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
+        };
+        self.start_child(Child::new("ownership", || Ownership, arguments, lead)).await
     }
 
-    pub(super) async fn start_child(&self, child: Child) -> Result<(), EngineError> {
-        let stage = child.name;
-        let outcome = call_t!(self.context.supervisor, SupervisorMessage::Start, START_DEADLINE_MS, child);
-        let started = outcome.map_err(|error| EngineError::Stage { stage, why: error.to_string() })?;
-        started.map_err(|why| EngineError::Stage { stage, why })
+    async fn start_child(&self, child: Child) -> Result<(), EngineError> {
+        let stage = child.name();
+        child.start(&self.context.supervisor).await.map_err(|why| EngineError::Stage { stage, why })
     }
 }
 

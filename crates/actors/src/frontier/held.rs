@@ -16,7 +16,7 @@ pub(super) struct Held {
 }
 
 fn entry(host: &Host, token: LeaseToken) -> (ShardId, LeaseToken) {
-    (ShardId::of(&host.domain()), token)
+    (ShardId::of_host(host), token)
 }
 
 impl Held {

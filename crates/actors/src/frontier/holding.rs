@@ -112,9 +112,19 @@ impl Holding {
         self.read().get(&shard).is_some_and(|owned| Arc::strong_count(&owned.busy) > 1)
     }
 
-    /// All shards, also those whose claim does not count for the moment.
-    pub(super) fn all(&self) -> Vec<Owned> {
-        self.read().values().cloned().collect()
+    /// Whether the shard is held under just this claim.
+    pub(super) fn holds(&self, claim: &Claim) -> bool {
+        self.read().get(&claim.shard).is_some_and(|owned| owned.claim.epoch == claim.epoch)
+    }
+
+    /// How many shards are held.
+    pub(super) fn n_shards(&self) -> usize {
+        self.read().len()
+    }
+
+    /// The claims of all shards, also those whose claim does not count for the moment.
+    pub(super) fn claims(&self) -> Vec<Claim> {
+        self.read().values().map(|owned| owned.claim.clone()).collect()
     }
 }
 

@@ -122,12 +122,12 @@ impl Frontier {
     }
 
     pub(super) fn is_retiring(&self, host: &Host) -> bool {
-        self.inner.holding.is_retiring(shard_of(host))
+        self.inner.holding.is_retiring(ShardId::of_host(host))
     }
 
     /// The right to start requests of the host's shard, which is not handed over while it is held.
     pub(super) fn enter(&self, host: &Host) -> Option<Busy> {
-        self.inner.holding.enter(shard_of(host))
+        self.inner.holding.enter(ShardId::of_host(host))
     }
 
     /// Forgets the shard. Answers the claim that was held.
@@ -137,9 +137,17 @@ impl Frontier {
     }
 
     /// The claims held now, also those that do not count for the moment.
-    #[must_use]
-    pub fn claims(&self) -> Vec<Claim> {
-        self.inner.holding.all().into_iter().map(|owned| owned.claim).collect()
+    pub(super) fn claims(&self) -> Vec<Claim> {
+        self.inner.holding.claims()
+    }
+
+    /// Whether a shard is held under just this claim.
+    pub(super) fn holds(&self, claim: &Claim) -> bool {
+        self.inner.holding.holds(claim)
+    }
+
+    pub(super) fn n_shards(&self) -> usize {
+        self.inner.holding.n_shards()
     }
 
     /// Links that need no offer.
@@ -175,7 +183,7 @@ impl Frontier {
     }
 
     fn owned_by_host(&self, host: &Host) -> Result<Owned> {
-        self.inner.holding.get(shard_of(host))
+        self.inner.holding.get(ShardId::of_host(host))
     }
 
     /// Offers URLs to a job, each at its shard's owner. Returns when they are durable. `rejects` are counted with
@@ -190,13 +198,13 @@ impl Frontier {
         candidates: Vec<Candidate>,
         rejects: RejectTally,
     ) -> Result<AdmitReport> {
-        let home = shard_of(from);
+        let home = ShardId::of_host(from);
         let mut by_shard: BTreeMap<ShardId, Vec<Candidate>> = BTreeMap::new();
         if !rejects.counts.is_empty() {
             by_shard.insert(home, Vec::new());
         }
         for candidate in candidates {
-            by_shard.entry(shard_of(&candidate.url.host())).or_default().push(candidate);
+            by_shard.entry(ShardId::of_host(&candidate.url.host())).or_default().push(candidate);
         }
         let mut rejects = Some(rejects);
         let mut total = AdmitReport::default();
@@ -252,7 +260,7 @@ impl Frontier {
             Some(_) => self.inner.held.deadline(lease).since(now()).max(PATIENCE_OF_LINKS),
             None => PATIENCE_ALONE,
         };
-        match self.insist(shard_of(&lease.host), call, patience).await {
+        match self.insist(ShardId::of_host(&lease.host), call, patience).await {
             Ok(ShardReply::Settled(answer)) => {
                 if answer == SettleAnswer::Stale {
                     self.inner.metrics.lease_lost(LeaseLoss::Expired);
@@ -299,7 +307,7 @@ impl Frontier {
     }
 
     pub(crate) async fn start(&self, host: &Host, window: Duration, delay: Duration) -> Result<StartAnswer> {
-        match self.ask(shard_of(host), ShardCall::Start { host: host.clone(), window, delay }).await? {
+        match self.ask(ShardId::of_host(host), ShardCall::Start { host: host.clone(), window, delay }).await? {
             ShardReply::Started(answer) => Ok(answer),
             _ => Err(odd("start")),
         }
@@ -335,7 +343,7 @@ impl Frontier {
     }
 
     pub(crate) async fn push_gate(&self, host: &Host, until: Timestamp) -> Result<()> {
-        self.ask(shard_of(host), ShardCall::PushGate { host: host.clone(), until }).await.map(drop)
+        self.ask(ShardId::of_host(host), ShardCall::PushGate { host: host.clone(), until }).await.map(drop)
     }
 
     pub(crate) async fn block_host(&self, host: &Host, until: Timestamp) -> Result<()> {
@@ -359,11 +367,6 @@ impl Frontier {
     pub(crate) fn store(&self) -> &Arc<dyn FrontierStore> {
         &self.inner.store
     }
-}
-
-/// The shard that keeps a host's gate.
-pub(super) fn shard_of(host: &Host) -> ShardId {
-    ShardId::of(&host.domain())
 }
 
 fn odd(what: &'static str) -> Error {

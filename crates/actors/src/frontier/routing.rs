@@ -1,7 +1,7 @@
 //! Who answers for a shard: this node's store, or another node over the link.
 
 use super::holding::Owned;
-use super::owner::{Frontier, shard_of};
+use super::owner::Frontier;
 use super::shard::ShardMessage;
 use super::slot::Health;
 use crate::support::now;
@@ -103,7 +103,7 @@ impl Frontier {
                 ShardReply::Done
             }
             ShardCall::Released { host, token, health } => {
-                self.lent().end(shard_of(&host), token, health);
+                self.lent().end(ShardId::of_host(&host), token, health);
                 ShardReply::Done
             }
         })
@@ -111,7 +111,7 @@ impl Frontier {
 
     /// Tells the owner that an exchange done for it is over; as long as it does not know, the host waits.
     pub(super) async fn released(&self, host: Host, token: LeaseToken, health: Health) {
-        let shard = shard_of(&host);
+        let shard = ShardId::of_host(&host);
         let call = ShardCall::Released { host, token, health };
         if let Err(error) = self.insist(shard, call, PATIENCE_OF_RELEASES).await {
             tracing::debug!(%shard, %error, "the owner does not know that an exchange is over; it will find out by itself");

@@ -39,6 +39,7 @@ impl ractor::Message for ShardMessage {}
 pub struct ShardActor;
 
 /// What it is started with.
+#[derive(Clone)]
 pub struct ShardArguments {
     /// Which shard.
     pub shard: ShardId,

@@ -332,7 +332,7 @@ impl TurnContext {
         let guard = LeaseGuard::new(lease, self.frontier.clone());
         let Some((guard, _)) = self.clear(guard).await else { return Ok(Turn::Again) };
         let lease = guard.lease().clone();
-        let (token, shard) = (lease.token, ShardId::of(&host.domain()));
+        let (token, shard) = (lease.token, ShardId::of_host(host));
         let slot = HostSlot::take(host.clone(), domain.clone(), busy.clone());
         // Kept before the order is on its way: the word that it is over may overtake the answer.
         self.frontier.lent().keep(shard, token, slot, Instant::now() + MAX_LENT);

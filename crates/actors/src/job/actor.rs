@@ -18,6 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct JobActor;
 
 /// What it is started with.
+#[derive(Clone)]
 pub(super) struct JobArguments {
     /// The job.
     pub(super) id: JobId,

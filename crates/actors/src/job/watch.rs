@@ -5,17 +5,14 @@ use super::runtime::{JobRuntime, Jobs};
 use crate::config::Stores;
 use crate::event::Event;
 use crate::frontier::Frontier;
-use crate::supervisor::{Child, Starter, SupervisorMessage};
+use crate::supervisor::{Child, SupervisorMessage};
 use argiope_content::filter::InvalidPattern;
 use argiope_protocol::{Candidate, JobId, JobSpec};
 use argiope_store::frontier::{JobRecord, RejectTally};
-use ractor::{Actor, ActorRef, call_t};
+use ractor::ActorRef;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
-
-/// Longest a child's start may take.
-const START_DEADLINE_MS: u64 = 30_000;
 
 /// What jobs need. Cheap to clone.
 #[derive(Clone)]
@@ -110,25 +107,13 @@ impl JobContext {
         if !self.jobs.watch_once(id) {
             return Ok(());
         }
-        let started = self.start_watcher(id).await;
+        let JobContext { jobs, stores, events, look_every, .. } = self.clone();
+        let arguments = JobArguments { id, store: stores.frontier, jobs, events, look_every };
+        let child = Child::new("job", || JobActor, arguments, |_| ()).that_may_end();
+        let started = child.start(&self.supervisor).await;
         if started.is_err() {
             self.jobs.unwatch(id);
         }
         started.map_err(JobError::Watch)
-    }
-
-    async fn start_watcher(&self, id: JobId) -> Result<(), String> {
-        let context = self.clone();
-        let starter: Starter = Box::new(move |supervisor| {
-            let JobContext { jobs, stores, events, look_every, .. } = context.clone();
-            let arguments = JobArguments { id, store: stores.frontier, jobs, events, look_every };
-            Box::pin(async move {
-                let (actor, _) = Actor::spawn_linked(None, JobActor, arguments, supervisor).await?;
-                Ok(actor.get_cell())
-            })
-        });
-        let child = Child { name: "job", starter, watched: None, may_end: true };
-        let started = call_t!(self.supervisor, SupervisorMessage::Start, START_DEADLINE_MS, child);
-        started.map_err(|error| error.to_string())?
     }
 }

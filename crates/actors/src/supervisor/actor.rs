@@ -5,7 +5,9 @@ use crate::metrics::{EdgeMetrics, Metrics};
 use crate::support::restart::{ProgressWatch, RestartPolicy, Verdict};
 use crate::support::{Edge, now};
 use futures_util::future::BoxFuture;
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent, call_t,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -13,8 +15,11 @@ use tokio::sync::broadcast;
 /// How often progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// Longest a child's start may take.
+const START_DEADLINE_MS: u64 = 30_000;
+
 /// Starts a child under the given supervisor.
-pub type Starter = Box<dyn Fn(ActorCell) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send + Sync>;
+type Starter = Box<dyn Fn(ActorCell) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send + Sync>;
 
 /// The edge by which a child's progress is judged.
 pub struct Watched {
@@ -27,13 +32,64 @@ pub struct Watched {
 /// A child to be started.
 pub struct Child {
     /// Its name in logs and metrics: a closed set.
-    pub name: &'static str,
+    name: &'static str,
     /// How it is started, each time.
-    pub starter: Starter,
+    starter: Starter,
     /// By what it is judged stuck; `None` for children that may be idle with work.
-    pub watched: Option<Watched>,
+    watched: Option<Watched>,
     /// Whether an orderly end is the end of it (jobs) or a failure (stages).
-    pub may_end: bool,
+    may_end: bool,
+}
+
+impl Child {
+    /// A child whose actor is started, each time, with a copy of these arguments, and then handed to `started`.
+    pub fn new<A>(
+        name: &'static str,
+        actor: fn() -> A,
+        arguments: A::Arguments,
+        started: impl Fn(&ActorRef<A::Msg>) + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: Actor,
+        A::Arguments: Clone + Sync,
+    {
+        let starter: Starter = Box::new(move |supervisor| {
+            let (arguments, started) = (arguments.clone(), started.clone());
+            Box::pin(async move {
+                let (actor, _) = Actor::spawn_linked(None, actor(), arguments, supervisor).await?;
+                started(&actor);
+                Ok(actor.get_cell())
+            })
+        });
+        Self { name, starter, watched: None, may_end: false }
+    }
+
+    /// Judged stuck by this.
+    #[must_use]
+    pub fn watched(self, by: Watched) -> Self {
+        Self { watched: Some(by), ..self }
+    }
+
+    /// An orderly end is the end of it.
+    #[must_use]
+    pub fn that_may_end(self) -> Self {
+        Self { may_end: true, ..self }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Has the supervisor start it, and waits until it runs.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn start(self, supervisor: &ActorRef<SupervisorMessage>) -> Result<(), String> {
+        let started = call_t!(supervisor, SupervisorMessage::Start, START_DEADLINE_MS, self);
+        started.map_err(|error| error.to_string())?
+    }
 }
 
 /// To the supervisor.

@@ -2,4 +2,4 @@
 
 mod actor;
 
-pub use actor::{Child, Starter, Supervisor, SupervisorArguments, SupervisorMessage, Watched};
+pub use actor::{Child, Supervisor, SupervisorArguments, SupervisorMessage, Watched};

@@ -150,7 +150,7 @@ async fn follow(
         peers.extend(unlisted.map(|seed| seed_address(seed)).collect::<Vec<_>>());
         link.set_peers(peers);
         if nodes.is_settled {
-            engine.set_nodes(nodes.owners());
+            engine.set_nodes(nodes.owners().cloned().collect());
         }
     }
 }

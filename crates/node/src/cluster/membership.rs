@@ -4,7 +4,6 @@ use crate::errors::{CliError, Result};
 use argiope_protocol::{ErrorCode, NodeName, NodeRecord, NodeState, Role};
 use argiope_store::Membership;
 use argiope_store::membership::Announced;
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -33,9 +32,9 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// The nodes that should own shards.
-    pub(super) fn owners(&self) -> BTreeSet<NodeName> {
+    pub(super) fn owners(&self) -> impl Iterator<Item = &NodeName> {
         let owns = |record: &&NodeRecord| record.has_role(Role::Frontier) && record.state == NodeState::Live;
-        self.records.iter().filter(owns).map(|record| record.name.clone()).collect()
+        self.records.iter().filter(owns).map(|record| &record.name)
     }
 }
 

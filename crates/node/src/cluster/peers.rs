@@ -59,7 +59,7 @@ impl LinkPeers {
         let (job, shard) = match call {
             NodeCall::Shard(shard, ShardCall::Admit { job, .. }) => (Some(*job), Some(*shard)),
             NodeCall::Shard(shard, _) => (None, Some(*shard)),
-            NodeCall::Fetch(order) => (Some(order.lease.job), Some(ShardId::of(&order.lease.host.domain()))),
+            NodeCall::Fetch(order) => (Some(order.lease.job), Some(ShardId::of_host(&order.lease.host))),
             NodeCall::JobMoved(job) => (Some(*job), None),
         };
         let request = Request { job, shard, body: call.encode().into(), ..Request::default() };
@@ -80,8 +80,7 @@ impl LinkPeers {
 
     /// The node that should own the shard, by the list of nodes.
     fn expected_owner(&self, shard: ShardId) -> Option<NodeName> {
-        let owners = self.nodes.borrow().owners();
-        rendezvous(shard, &owners).cloned()
+        rendezvous(shard, self.nodes.borrow().owners()).cloned()
     }
 
     /// The other node with the most credit for fetches.

@@ -59,7 +59,7 @@ impl ClusterView for ClusterNodes {
     }
 
     async fn host(&self, host: &Host) -> Result<Option<HostView>> {
-        let owner = self.owner(ShardId::of(&host.domain())).await?;
+        let owner = self.owner(ShardId::of_host(host)).await?;
         host_view(self.service.frontier(), host, owner).await
     }
 

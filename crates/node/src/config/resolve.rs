@@ -5,7 +5,6 @@ use super::check::{Value, check, default_of, parse_cidr, parse_resolve};
 use super::raw::{Layer, Mistake, Source, Typed};
 use super::read::Read;
 use super::schema::{KEYS, Key, Kind};
-use super::secret::Secret;
 use super::sections::{Config, Crawl, Egress, Embedder, Vectors};
 use super::shared;
 use argiope_protocol::job::Retain;
@@ -166,14 +165,13 @@ fn vectors(read: &Read<'_>, mistakes: &mut Vec<Mistake>) -> Vectors {
     }
     let key = "vectors.url";
     let Some(url) = read.text_opt(key).and_then(|url| url.parse::<url::Url>().ok()) else {
-        let problem =
-            "needed when vectors.backend is \"qdrant\": the address of the server's gRPC interface".to_owned();
-        mistakes.push(Mistake { key: key.to_owned(), value: "\"\"".to_owned(), source: read.source(key), problem });
+        let problem = "needed when vectors.backend is \"qdrant\": the address of the server's gRPC interface";
+        mistakes.push(read.contradiction(key, problem));
         return embedded;
     };
     Vectors::Qdrant {
         url,
-        api_key: read.text_opt("vectors.api_key").and_then(|text| Secret::parse(&text)),
+        api_key: read.secret("vectors.api_key"),
         prefix: read.text("vectors.prefix"),
         timeout: read.seconds("vectors.timeout_secs"),
     }
@@ -201,6 +199,6 @@ fn embedder(read: &Read<'_>, mistakes: &mut Vec<Mistake>) -> Embedder {
             mistakes.push(Mistake { key: key.to_owned(), value: "\"\"".to_owned(), source: read.source(key), problem });
         }
     }
-    let api_key = read.text_opt("embedder.api_key").and_then(|text| Secret::parse(&text));
+    let api_key = read.secret("embedder.api_key");
     url.map_or(Embedder::Builtin, |url| Embedder::OpenAi { url, model, dimension, api_key })
 }

@@ -87,7 +87,7 @@ impl RedisFrontier {
 
 /// Refuses a host that belongs to another shard: its gate would exist twice.
 pub(super) fn check_shard(shard: ShardId, host: &Host) -> Result<()> {
-    if ShardId::of(&host.domain()) == shard {
+    if ShardId::of_host(host) == shard {
         return Ok(());
     }
     Err(Error::engine("use host", format!("{host} does not belong to shard {shard}")))

@@ -118,7 +118,7 @@ impl RedisFrontier {
     }
 
     pub(super) async fn read_robots(&self, origin: &Origin) -> Result<Option<RobotsRecord>> {
-        let base = self.shard(ShardId::of(&origin.host.domain()));
+        let base = self.shard(ShardId::of_host(&origin.host));
         let call = Call::command("HGET", &base).arg(format!("{base}robots")).arg(origin.to_url_prefix());
         let reply = self.router.ask(call).await?;
         if reply.is_nil() {

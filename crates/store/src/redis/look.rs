@@ -14,7 +14,7 @@ impl RedisFrontier {
     }
 
     pub(super) async fn one_host(&self, host: &Host) -> Result<Option<HostSummary>> {
-        let base = self.shard(ShardId::of(&host.domain()));
+        let base = self.shard(ShardId::of_host(host));
         let mut parts = self.router.ask(Call::read("host", &base).arg(host.as_str())).await?.list()?.into_iter();
         match parts.next() {
             Some(name) => summary(name, &mut parts),
@@ -25,7 +25,7 @@ impl RedisFrontier {
     /// What is open, or a dead letter, is looked for among the job's records in the URL's shard.
     pub(super) async fn standing(&self, id: JobId, url: &CanonicalUrl) -> Result<Option<UrlEntry>> {
         let job = self.registered(id).await?;
-        let (page, shard) = (PageKey::of(url), ShardId::of(&url.host().domain()));
+        let (page, shard) = (PageKey::of(url), ShardId::of_host(&url.host()));
         let call = Call::read("seen", &self.shard(shard)).arg(job.number.as_str()).arg(page.as_bytes());
         let seen = self.router.ask(call).await?;
         if seen.is_nil() {

@@ -2,13 +2,13 @@
 
 use super::core::{Core, Effect, Event};
 use crate::frontier::{Frontier, ShardActor, ShardArguments, TurnContext};
-use crate::supervisor::{Child, Starter, SupervisorMessage};
+use crate::supervisor::{Child, SupervisorMessage};
 use crate::support::now;
 use crate::support::tasks::{self, TaskKind};
 use argiope_protocol::{Claim, Epoch, NodeName, ShardId};
 use argiope_store::Error;
 use futures_util::{StreamExt, stream};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call_t};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -22,8 +22,6 @@ const RENEWALS_AT_ONCE: usize = 32;
 /// Longest a handed over shard waits for what is under way: an exchange's total deadline and more.
 const MAX_RETIRING_WAIT: Duration = Duration::from_secs(60);
 const RETIRING_LOOK: Duration = Duration::from_millis(20);
-/// Longest a shard's actor may take to start.
-const START_DEADLINE_MS: u64 = 30_000;
 
 /// To the actor.
 pub enum OwnershipMessage {
@@ -137,7 +135,7 @@ impl Actor for Ownership {
         for effect in state.core.on(event, now()) {
             state.perform(&myself, effect);
         }
-        state.frontier().metrics().shards_owned(state.frontier().claims().len());
+        state.frontier().metrics().shards_owned(state.frontier().n_shards());
         state.tell_when_empty();
         Ok(())
     }
@@ -231,8 +229,7 @@ async fn renew(arguments: &OwnershipArguments, claim: &Claim) -> Option<ShardId>
         }
         Err(Error::Fenced(_)) => {
             // A handed over shard is given up before its renewal is answered.
-            let is_held = frontier.claims().iter().any(|held| held.shard == claim.shard && held.epoch == claim.epoch);
-            is_held.then_some(claim.shard)
+            frontier.holds(claim).then_some(claim.shard)
         }
         Err(error) => {
             tracing::debug!(shard = %claim.shard, %error, "claim not renewed yet");
@@ -288,16 +285,7 @@ pub(crate) async fn start_shard(
     shard: ShardId,
     context: &ShardContext,
 ) -> Result<(), String> {
-    let context = context.clone();
-    let starter: Starter = Box::new(move |supervisor| {
-        let ShardContext { turns, n_active, max_active, reload_every } = context.clone();
-        let arguments = ShardArguments { shard, context: turns, n_active, max_active, reload_every };
-        Box::pin(async move {
-            let (actor, _) = Actor::spawn_linked(None, ShardActor, arguments, supervisor).await?;
-            Ok(actor.get_cell())
-        })
-    });
-    let child = Child { name: "shard", starter, watched: None, may_end: true };
-    let started = call_t!(supervisor, SupervisorMessage::Start, START_DEADLINE_MS, child);
-    started.map_err(|error| error.to_string())?
+    let ShardContext { turns, n_active, max_active, reload_every } = context.clone();
+    let arguments = ShardArguments { shard, context: turns, n_active, max_active, reload_every };
+    Child::new("shard", || ShardActor, arguments, |_| ()).that_may_end().start(supervisor).await
 }

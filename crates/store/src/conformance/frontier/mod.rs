@@ -43,7 +43,7 @@ pub fn host(number: u8) -> Host {
 /// The shard of all hosts of the tests.
 #[must_use]
 pub fn shard() -> ShardId {
-    ShardId::of(&host(0).domain())
+    ShardId::of_host(&host(0))
 }
 
 /// A link at depth 1.

@@ -18,7 +18,7 @@ pub(super) fn number(view: &impl View, shard: ShardId, host: &Host) -> Result<Op
 
 /// Refuses a host that belongs to another shard: its gate would exist twice.
 pub(super) fn check_shard(shard: ShardId, host: &Host) -> Result<()> {
-    if ShardId::of(&host.domain()) == shard {
+    if ShardId::of_host(host) == shard {
         return Ok(());
     }
     Err(Error::engine("use host", format!("{host} does not belong to shard {shard}")))

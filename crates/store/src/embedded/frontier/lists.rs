@@ -134,7 +134,7 @@ pub(super) fn load(view: &impl View, shard: ShardId) -> Result<ShardLoad> {
 }
 
 pub(super) fn host(view: &impl View, host: &Host) -> Result<Option<HostSummary>> {
-    let shard = ShardId::of(&host.domain());
+    let shard = ShardId::of_host(host);
     let Some(number) = hosts::number(view, shard, host)? else { return Ok(None) };
     let shares = shares_below(view, &keys::host_jobs(shard.number(), number))?;
     let shares = shares.into_values().next().unwrap_or_default();

@@ -24,7 +24,7 @@ fn page(domain: u32, number: u32) -> CanonicalUrl {
 }
 
 fn shard(domain: u32) -> ShardId {
-    ShardId::of(&page(domain, 0).host().domain())
+    ShardId::of_host(&page(domain, 0).host())
 }
 
 async fn claims(store: &RedisFrontier) -> BTreeMap<ShardId, Claim> {
