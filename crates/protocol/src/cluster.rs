@@ -110,12 +110,6 @@ impl NodeRecord {
     pub fn has_role(&self, role: Role) -> bool {
         self.roles.contains(&role)
     }
-
-    /// Its name in links: another run of the same node is another peer.
-    #[must_use]
-    pub fn link_name(&self) -> String {
-        format!("{}#{}", self.name, self.boot)
-    }
 }
 
 /// The node that should own a shard: rendezvous hashing, so that a node that comes or goes moves its own share only.

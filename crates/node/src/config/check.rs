@@ -33,6 +33,18 @@ impl fmt::Display for Value {
     }
 }
 
+impl From<&Value> for serde_json::Value {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Text(text) => text.as_str().into(),
+            Value::Int(number) => (*number).into(),
+            Value::Float(number) => (*number).into(),
+            Value::Bool(yes) => (*yes).into(),
+            Value::List(items) => items.clone().into(),
+        }
+    }
+}
+
 /// The default of a key.
 pub(crate) fn default_of(key: &Key) -> Value {
     match key.default {

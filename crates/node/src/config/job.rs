@@ -1,6 +1,6 @@
 //! A job's settings as a request gives them: keys of section `[crawl]` by their last part, laid over those of the node.
 
-use super::check::{Value, check};
+use super::check::check;
 use super::raw::{Mistake, Source, Typed};
 use super::read::Read;
 use super::resolve::{self, Effective};
@@ -56,7 +56,7 @@ pub(crate) fn job_settings(config: &Config, given: &Map<String, Json>, mistakes:
 pub(crate) fn given_settings(config: &Config) -> Map<String, Json> {
     let given = JOB_KEYS.iter().filter_map(|name| {
         let effective = config.effective.get(key_of(name)?.path)?;
-        (effective.source != Source::Default).then(|| ((*name).to_owned(), json(&effective.value)))
+        (effective.source != Source::Default).then(|| ((*name).to_owned(), Json::from(&effective.value)))
     });
     given.collect()
 }
@@ -77,16 +77,6 @@ fn typed(json: &Json) -> Typed {
         Json::Array(items) => Typed::List(items.iter().map(typed).collect()),
         Json::Null => Typed::Other("null"),
         Json::Object(_) => Typed::Other("object"),
-    }
-}
-
-fn json(value: &Value) -> Json {
-    match value {
-        Value::Text(text) => text.as_str().into(),
-        Value::Int(number) => (*number).into(),
-        Value::Float(number) => (*number).into(),
-        Value::Bool(yes) => (*yes).into(),
-        Value::List(items) => items.clone().into(),
     }
 }
 

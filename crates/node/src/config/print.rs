@@ -56,13 +56,9 @@ fn shown(kind: Kind, value: &Value) -> String {
 }
 
 fn json_value(kind: Kind, value: &Value) -> serde_json::Value {
-    match value {
-        Value::Text(text) if kind == Kind::Secret => Secret::parse(text).map(|secret| secret.to_string()).into(),
-        Value::Text(text) => text.clone().into(),
-        Value::Int(number) => (*number).into(),
-        Value::Float(number) => (*number).into(),
-        Value::Bool(yes) => (*yes).into(),
-        Value::List(items) if kind == Kind::Secrets => vec!["***"; items.len()].into(),
-        Value::List(items) => items.clone().into(),
+    match (kind, value) {
+        (Kind::Secret, Value::Text(text)) => Secret::parse(text).map(|secret| secret.to_string()).into(),
+        (Kind::Secrets, Value::List(secrets)) => vec!["***"; secrets.len()].into(),
+        _ => value.into(),
     }
 }
