@@ -189,6 +189,16 @@ impl Cluster {
         self.nodes.get(name).and_then(|member| member.running.as_ref()).expect("the node runs")
     }
 
+    /// Waits until a node's log has this in it.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, name: &str, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.running(name).diagnostics().contains(text) {
+            assert!(Instant::now() < deadline, "{name} does not say {text}: {}", self.running(name).diagnostics());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Sends a signal to a node.
     pub(crate) fn signal(&self, name: &str, signal: Signal) {
         let pid = i32::try_from(self.running(name).pid()).ok().and_then(Pid::from_raw).expect("a process id");

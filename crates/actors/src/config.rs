@@ -105,4 +105,9 @@ impl EngineConfig {
             cluster: None,
         }
     }
+
+    /// Whether this node does that; alone it does everything.
+    pub(crate) fn has_role(&self, role: Role) -> bool {
+        self.cluster.as_ref().is_none_or(|cluster| cluster.roles.contains(&role))
+    }
 }

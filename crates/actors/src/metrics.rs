@@ -45,6 +45,12 @@ struct StoreLabel {
     operation: &'static str,
 }
 
+/// Where texts were embedded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlaceLabel {
+    place: &'static str,
+}
+
 /// Why a lease was not its holder's any more.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LossLabel {
@@ -72,6 +78,30 @@ impl LeaseLoss {
     }
 }
 
+/// Where texts were embedded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EmbedPlace {
+    /// Here, for pages fetched here.
+    Here,
+    /// At another node, for pages fetched here.
+    Peer,
+    /// Here, for pages that another node fetched.
+    ForPeer,
+}
+
+impl EmbedPlace {
+    const ALL: [Self; 3] = [Self::Here, Self::Peer, Self::ForPeer];
+
+    const fn label(self) -> PlaceLabel {
+        let place = match self {
+            Self::Here => "here",
+            Self::Peer => "peer",
+            Self::ForPeer => "for_peer",
+        };
+        PlaceLabel { place }
+    }
+}
+
 /// From half a millisecond, a read from memory, to 8 s, a disk that is full of other work.
 fn store_seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.000_5, 4.0, 8))
@@ -95,6 +125,7 @@ pub struct Metrics {
     fetched_bytes: Counter,
     embedded_chunks: Counter,
     embedded_tokens: Counter,
+    embed_calls: Family<PlaceLabel, Counter>,
     stored_chunks: Counter,
     active_domains: Gauge,
     late_starts: Counter,
@@ -112,6 +143,8 @@ impl Default for Metrics {
         let leases_lost = Family::<LossLabel, Counter>::default();
         // There from the start: a counter that appears with its first event hides that event from rates.
         LeaseLoss::ALL.iter().for_each(|loss| drop(leases_lost.get_or_create(&loss.label())));
+        let embed_calls = Family::<PlaceLabel, Counter>::default();
+        EmbedPlace::ALL.iter().for_each(|place| drop(embed_calls.get_or_create(&place.label())));
         Self {
             fates: Family::default(),
             waited: Family::default(),
@@ -123,6 +156,7 @@ impl Default for Metrics {
             fetched_bytes: Counter::default(),
             embedded_chunks: Counter::default(),
             embedded_tokens: Counter::default(),
+            embed_calls,
             stored_chunks: Counter::default(),
             active_domains: Gauge::default(),
             late_starts: Counter::default(),
@@ -168,6 +202,11 @@ impl Metrics {
             metrics.embedded_chunks.clone(),
         );
         registry.register("embed_tokens", "Tokens of the chunks sent to the embedder", metrics.embedded_tokens.clone());
+        registry.register(
+            "embed_calls",
+            "Calls of embedders by place: here, peer (at another node), for_peer (here for another node)",
+            metrics.embed_calls.clone(),
+        );
         registry.register("stored_chunks", "Chunks written to the vector store", metrics.stored_chunks.clone());
         registry.register("active_domains", "Domains with an actor now", metrics.active_domains.clone());
         registry.register(
@@ -253,6 +292,11 @@ impl Metrics {
     pub fn embedded(&self, chunks: u64, tokens: u64) {
         self.embedded_chunks.inc_by(chunks);
         self.embedded_tokens.inc_by(tokens);
+    }
+
+    /// An embedder was called.
+    pub(crate) fn embed_call(&self, place: EmbedPlace) {
+        self.embed_calls.get_or_create(&place.label()).inc();
     }
 
     /// Chunks were written.

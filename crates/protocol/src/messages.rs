@@ -125,6 +125,26 @@ pub struct FetchOrder {
     pub delay: Duration,
 }
 
+/// Texts that another node is to embed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbedOrder {
+    /// Id of the model whose vectors are wanted.
+    pub model: String,
+    /// Components of its vectors.
+    pub dimension: u32,
+    /// What to embed: as many texts as [`EmbedOrder::fits`] lets into a message.
+    pub texts: Vec<String>,
+}
+
+impl EmbedOrder {
+    /// Whether texts of so many bytes in all, and their vectors, fit a message each.
+    #[must_use]
+    pub const fn fits(n_texts: usize, n_bytes: usize, dimension: u32) -> bool {
+        let vectors = n_texts.saturating_mul(dimension as usize).saturating_mul(size_of::<f32>());
+        n_bytes <= MAX_BATCH_BYTES && vectors <= MAX_BATCH_BYTES
+    }
+}
+
 /// To a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NodeCall {
@@ -134,19 +154,30 @@ pub enum NodeCall {
     Fetch(Box<FetchOrder>),
     /// The state of a job changed: nothing of it starts any more unless it runs.
     JobMoved(JobId),
+    /// Embed this.
+    Embed(Box<EmbedOrder>),
 }
 
 /// A node's answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum NodeReply {
     /// To `Shard`.
     Shard(ShardReply),
     /// To `Fetch`: the node has it now.
     Taken,
-    /// To `Fetch`: the node has no credit left, the lease stays with the asker.
+    /// To `Fetch` and `Embed`: the node has no credit left, the lease or the texts stay with the asker.
     Full,
     /// To `JobMoved`.
     Done,
+    /// To `Embed`: `[n_texts, dimension]` in the order of the texts.
+    Embedded(Vec<Vec<f32>>),
+    /// To `Embed`: the node does not embed, or with another model.
+    OtherModel,
+    /// To `Embed`: the node's embedder failed.
+    NotEmbedded {
+        /// What it said.
+        message: String,
+    },
 }
 
 macro_rules! coded {
@@ -229,6 +260,10 @@ mod tests {
             ("prolong", of_shard(ShardCall::Prolong { tokens: vec![token], deadline: at })),
             ("fetch", NodeCall::Fetch(Box::new(FetchOrder { lease, delay: second }))),
             ("job_moved", NodeCall::JobMoved(job)),
+            (
+                "embed",
+                NodeCall::Embed(Box::new(EmbedOrder { model: "m".into(), dimension: 2, texts: vec!["a".into()] })),
+            ),
         ]
     }
 
@@ -248,6 +283,9 @@ mod tests {
             ("taken", NodeReply::Taken),
             ("full", NodeReply::Full),
             ("noted", NodeReply::Done),
+            ("embedded", NodeReply::Embedded(vec![vec![0.6, -0.8]])),
+            ("other_model", NodeReply::OtherModel),
+            ("not_embedded", NodeReply::NotEmbedded { message: "away".to_owned() }),
         ]
     }
 

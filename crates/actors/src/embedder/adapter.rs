@@ -132,6 +132,12 @@ pub enum EmbedError {
         /// By the built-in tokenizer.
         needed: u64,
     },
+    /// This node does not have the role, and no node that has it can be reached.
+    #[error("no node of role embed that embeds with this model can be reached")]
+    Nobody,
+    /// The embedder of another node failed.
+    #[error("another node's embedder: {0}")]
+    Peer(String),
     /// The computation ended without a result: a defect of ours, or the process is ending.
     #[error("the embedding ended without a result")]
     Ended,

@@ -3,7 +3,7 @@
 use super::{Engine, OwnershipRoute};
 use crate::frontier::Peers;
 use crate::frontier::ownership::OwnershipMessage;
-use argiope_protocol::messages::{FetchOrder, ShardCall, ShardReply};
+use argiope_protocol::messages::{EmbedOrder, FetchOrder, NodeReply, ShardCall, ShardReply};
 use argiope_protocol::{NodeName, ShardId};
 use ractor::rpc::CallResult;
 use std::collections::BTreeSet;
@@ -30,6 +30,11 @@ impl Engine {
     #[must_use]
     pub fn take_order(&self, order: FetchOrder) -> bool {
         !self.is_draining() && self.orders.take(order)
+    }
+
+    /// Embeds texts for another node, when there is credit for it.
+    pub async fn embed(&self, order: EmbedOrder) -> NodeReply {
+        self.embedder.serve(order).await
     }
 
     /// Hands all shards over to others, one after the other. `false` when the deadline came first: what is left runs out

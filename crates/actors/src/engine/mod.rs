@@ -5,6 +5,7 @@ mod jobs;
 mod look;
 mod start;
 
+use crate::embedder::SharedEmbedder;
 use crate::event::Event;
 use crate::frontier::ownership::OwnershipMessage;
 use crate::frontier::{Frontier, Orders};
@@ -103,6 +104,7 @@ pub struct Engine {
     context: JobContext,
     ownership: OwnershipRoute,
     orders: Orders,
+    embedder: Arc<SharedEmbedder>,
     draining: Arc<AtomicBool>,
     edges: Vec<Edge>,
     counters: Arc<EgressCounters>,

@@ -3,7 +3,7 @@
 use super::cluster::send;
 use super::{Engine, EngineError};
 use crate::config::{ClusterConfig, EngineConfig, Stores};
-use crate::embedder::EmbedStage;
+use crate::embedder::{EmbedStage, SharedEmbedder};
 use crate::fetcher::{BYTES_A_STEP, Fetcher};
 use crate::flow::{EmbedTask, FetchTask, ParseTask, WriteTask};
 use crate::frontier::ownership::{Ownership, OwnershipArguments, OwnershipMessage, ShardContext, start_shard};
@@ -91,12 +91,21 @@ impl Engine {
             fetch: routes.fetch.clone(),
             window: config.start_window,
         };
+        let draining = Arc::default();
+        let embedder = Arc::new(SharedEmbedder::new(
+            Arc::clone(&config.embedder),
+            config.has_role(Role::Embed),
+            frontier.clone(),
+            StoreWait::new(frontier.clone(), Arc::clone(&draining)),
+            config.metrics.clone(),
+        ));
         let engine = Self {
             frontier,
             context,
             ownership: Arc::default(),
             orders,
-            draining: Arc::default(),
+            embedder,
+            draining,
             edges: routes.edges(),
             counters,
         };
@@ -177,7 +186,7 @@ impl Engine {
             &routes.embed,
             config,
             EmbedStage {
-                embedder: Arc::clone(&config.embedder),
+                embedder: self.embedder.clone(),
                 vectors: Arc::clone(&self.context.stores.vectors),
                 write: routes.write.clone(),
                 wait,
@@ -246,7 +255,7 @@ impl Engine {
             rate: config.max_requests_per_sec.and_then(per_second),
             window: config.start_window,
             visibility: config.visibility,
-            fetches: config.cluster.as_ref().is_none_or(|cluster| cluster.roles.contains(&Role::Fetch)),
+            fetches: config.has_role(Role::Fetch),
             draining: Arc::clone(&self.draining),
             offered: Arc::default(),
         };

@@ -33,7 +33,7 @@ pub(crate) use known::KnownLinks;
 pub(crate) use lives::{LeaseLives, LivesArguments};
 pub use order::Orders;
 pub use owner::Frontier;
-pub use peers::{Handed, Peers};
+pub use peers::{Embedded, Handed, Peers};
 pub use robots::RobotsCache;
 pub use shard::{ShardActor, ShardArguments, ShardMessage};
 pub use slot::{Health, HostSlot};

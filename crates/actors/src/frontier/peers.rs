@@ -1,6 +1,6 @@
 //! The way to the owners of other shards: what the frontier needs of a cluster's link.
 
-use argiope_protocol::messages::{FetchOrder, ShardCall, ShardReply};
+use argiope_protocol::messages::{EmbedOrder, FetchOrder, ShardCall, ShardReply};
 use argiope_protocol::{JobId, ShardId};
 use argiope_store::Result;
 use async_trait::async_trait;
@@ -22,6 +22,9 @@ pub trait Peers: Send + Sync + 'static {
 
     /// Hands a URL to another node with credit for it.
     async fn fetch(&self, order: FetchOrder) -> Handed;
+
+    /// Has another node of role `embed` embed texts, the one with the fewest of this node's orders.
+    async fn embed(&self, order: EmbedOrder) -> Embedded;
 }
 
 /// What became of an order.
@@ -33,4 +36,17 @@ pub enum Handed {
     Full,
     /// It is not known whether somebody has it: it comes back when its lease runs out.
     Unknown,
+}
+
+/// What became of texts that another node was to embed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Embedded {
+    /// `[n_texts, dimension]` in the order of the texts.
+    Vectors(Vec<Vec<f32>>),
+    /// All nodes that embed have no credit left.
+    Full,
+    /// No node that can be reached embeds with this model.
+    Nobody,
+    /// The embedder of the node that was asked failed, and said this.
+    Failed(String),
 }

@@ -3,6 +3,7 @@
 use super::tasks::TaskKind;
 use crate::event::Event;
 use crate::frontier::Frontier;
+use argiope_protocol::ErrorCode;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use std::time::Duration;
 /// Pause between tries while a store is not available.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Waits for stores. Cheap to clone; clones know together whether a store is away.
+/// Waits for stores, or for nodes that embed. Cheap to clone; clones know together whether what they wait for is away.
 #[derive(Clone)]
 pub struct StoreWait {
     frontier: Frontier,
@@ -44,21 +45,31 @@ impl StoreWait {
         loop {
             match call().await {
                 Ok(value) => {
-                    if self.is_held.swap(false, Ordering::Relaxed) {
-                        tracing::info!("store available again, the crawl goes on");
-                        self.frontier.tell(Event::Released);
-                    }
+                    self.available();
                     return Ok(value);
                 }
                 Err(error) if error.is_retryable() && !self.is_draining() => {
-                    if !self.is_held.swap(true, Ordering::Relaxed) {
-                        tracing::warn!(%error, stage = ?who, "store not available, the crawl waits");
-                        self.frontier.tell(Event::Held { why: error.to_string(), code: error.code() });
-                    }
-                    tokio::time::sleep(RETRY_PAUSE).await;
+                    self.pause(who, &error, error.code()).await;
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// It answers.
+    pub(crate) fn available(&self) {
+        if self.is_held.swap(false, Ordering::Relaxed) {
+            tracing::info!("available again, the crawl goes on");
+            self.frontier.tell(Event::Released);
+        }
+    }
+
+    /// It does not answer: says so when that is news, and waits a little.
+    pub(crate) async fn pause(&self, who: TaskKind, error: &(dyn std::error::Error + Send + Sync), code: ErrorCode) {
+        if !self.is_held.swap(true, Ordering::Relaxed) {
+            tracing::warn!(code = code.code(), %error, stage = ?who, "not available, the crawl waits");
+            self.frontier.tell(Event::Held { why: error.to_string(), code });
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
     }
 }

@@ -39,6 +39,7 @@ impl Answers {
                 moved.map_err(|error| Refusal::new(STORE_AWAY, error.to_string()))?;
                 NodeReply::Done
             }
+            NodeCall::Embed(order) => self.engine.embed(*order).await,
         })
     }
 }

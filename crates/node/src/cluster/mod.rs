@@ -6,6 +6,7 @@
 
 mod answer;
 pub(crate) mod authority;
+mod embeds;
 pub(crate) mod link;
 mod member;
 mod membership;

@@ -1,23 +1,26 @@
-//! How this node's frontier asks the owners of other shards, and hands URLs to other nodes' fetchers.
+//! How this node asks the owners of other shards, and hands URLs and texts to other nodes' fetchers and embedders.
 
+use super::embeds::{Choice, Embeds, Rest};
 use super::link::{Link, LinkError, PeerState, Request};
 use super::membership::Nodes;
-use argiope_actors::frontier::{Handed, Peers};
+use argiope_actors::frontier::{Embedded, Handed, Peers};
 use argiope_actors::support::now;
 use argiope_protocol::cluster::rendezvous;
-use argiope_protocol::messages::{FetchOrder, NodeCall, NodeReply, ShardCall, ShardReply};
+use argiope_protocol::messages::{EmbedOrder, FetchOrder, NodeCall, NodeReply, ShardCall, ShardReply};
 use argiope_protocol::{JobId, NodeName, NodeRecord, NodeState, Role, ShardId};
 use argiope_store::{Error, FrontierStore, Result, ServerFault};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Longest wait for an owner's answer: its store's own deadline and the way there.
 const ASK_DEADLINE: Duration = Duration::from_secs(4);
 /// Longest wait for a node to take an order or to take note.
 const TELL_DEADLINE: Duration = Duration::from_secs(2);
+/// Longest wait for texts to be embedded: where the model runs on a server, that server's own retries are part of it.
+const EMBED_DEADLINE: Duration = Duration::from_mins(1);
 /// Pause before credit is looked for again without news.
 const CREDIT_LOOK: Duration = Duration::from_millis(200);
 
@@ -30,6 +33,7 @@ pub(super) struct LinkPeers {
     /// How long a claim of a node that does not answer may still count.
     claim_ttl: Duration,
     sent: Mutex<Sent>,
+    embeds: Embeds,
 }
 
 /// Orders sent since the list of nodes, with their loads, was last read.
@@ -47,7 +51,7 @@ impl LinkPeers {
         nodes: watch::Receiver<Nodes>,
         claim_ttl: Duration,
     ) -> Self {
-        Self { me, link, frontier, nodes, claim_ttl, sent: Mutex::default() }
+        Self { me, link, frontier, nodes, claim_ttl, sent: Mutex::default(), embeds: Embeds::default() }
     }
 
     async fn call(
@@ -61,6 +65,7 @@ impl LinkPeers {
             NodeCall::Shard(shard, _) => (None, Some(*shard)),
             NodeCall::Fetch(order) => (Some(order.lease.job), Some(ShardId::of_host(&order.lease.host))),
             NodeCall::JobMoved(job) => (Some(*job), None),
+            NodeCall::Embed(_) => (None, None),
         };
         let request = Request { job, shard, body: call.encode().into(), ..Request::default() };
         let answer = self.link.call(peer, request, deadline).await?;
@@ -83,27 +88,27 @@ impl LinkPeers {
         rendezvous(shard, self.nodes.borrow().owners()).cloned()
     }
 
-    /// The other node with the most credit for fetches.
-    fn best(&self) -> Option<NodeName> {
-        let linked: Vec<NodeName> = self
-            .link
-            .peers()
-            .into_iter()
-            .filter(|peer| peer.state == PeerState::Connected)
-            .map(|peer| peer.name)
-            .collect();
-        let nodes = self.nodes.borrow();
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if sent.round != nodes.round {
-            *sent = Sent { round: nodes.round, orders: BTreeMap::new() };
-        }
-        let fetches = |record: &&NodeRecord| {
-            record.has_role(Role::Fetch)
+    /// The other nodes that do this, live and linked, as they told of themselves last.
+    fn others(&self, role: Role) -> Vec<NodeRecord> {
+        let peers = self.link.peers().into_iter().filter(|peer| peer.state == PeerState::Connected);
+        let linked: BTreeSet<NodeName> = peers.map(|peer| peer.name).collect();
+        let does = |record: &&NodeRecord| {
+            record.has_role(role)
                 && record.state == NodeState::Live
                 && record.name != self.me
                 && linked.contains(&record.name)
         };
-        let free = nodes.records.iter().filter(fetches).map(|record| (sent.free(record), record.name.clone()));
+        self.nodes.borrow().records.iter().filter(does).cloned().collect()
+    }
+
+    /// The other node with the most credit for fetches.
+    fn best(&self) -> Option<NodeName> {
+        let (others, round) = (self.others(Role::Fetch), self.nodes.borrow().round);
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if sent.round != round {
+            *sent = Sent { round, orders: BTreeMap::new() };
+        }
+        let free = others.into_iter().map(|record| (sent.free(&record), record.name));
         free.max().filter(|(n_free, _)| *n_free > 0).map(|(_, name)| name)
     }
 
@@ -196,6 +201,38 @@ impl Peers for LinkPeers {
                 tracing::debug!(%peer, %error, "not known whether the node took a URL");
                 Handed::Unknown
             }
+        }
+    }
+
+    async fn embed(&self, order: EmbedOrder) -> Embedded {
+        let n_texts = order.texts.len();
+        let call = NodeCall::Embed(Box::new(order));
+        loop {
+            let others: Vec<NodeName> = self.others(Role::Embed).into_iter().map(|record| record.name).collect();
+            let peer = match self.embeds.choose(&others, Instant::now()) {
+                Choice::Node(peer) => peer,
+                Choice::Busy => return Embedded::Full,
+                Choice::None => return Embedded::Nobody,
+            };
+            let under_way = self.embeds.order(&peer);
+            let answer = self.call(&peer, &call, EMBED_DEADLINE).await;
+            drop(under_way);
+            let why = match answer {
+                Ok(NodeReply::Embedded(vectors)) if vectors.len() == n_texts => return Embedded::Vectors(vectors),
+                Ok(NodeReply::NotEmbedded { message }) => return Embedded::Failed(format!("{peer}: {message}")),
+                Err(error @ LinkError::TooLarge(_)) => return Embedded::Failed(error.to_string()),
+                Ok(NodeReply::Full) => Rest::Full,
+                Ok(answer) => {
+                    tracing::warn!(%peer, ?answer, "the node does not embed with this model");
+                    Rest::Other
+                }
+                Err(error) if error.is_retryable() => Rest::Away,
+                Err(error) => {
+                    tracing::warn!(%peer, %error, "the node does not embed for others");
+                    Rest::Other
+                }
+            };
+            self.embeds.rest(&peer, why, Instant::now());
         }
     }
 }
