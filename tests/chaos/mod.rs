@@ -8,6 +8,7 @@ mod net;
 mod partition;
 mod plan;
 mod pressure;
+mod restore;
 mod roles;
 mod slow;
 mod soak;

@@ -8,7 +8,7 @@ pub(crate) use findings::Findings;
 
 use crate::Result;
 use argiope_protocol::job::Retain;
-use argiope_protocol::{PageKey, PageRecord, TenantId};
+use argiope_protocol::{Epoch, PageKey, PageRecord, TenantId};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -64,5 +64,15 @@ pub trait PageStore: Send + Sync + 'static {
     /// that leaves nothing behind, or gives room back by other means, has nothing to do.
     async fn remove_strays(&self) -> Result<u64> {
         Ok(0)
+    }
+    /// The highest epoch under which pages may have been written: a frontier that is older than the pages, or was begun
+    /// empty beside them, must not give it out again, since pages keep the higher `seq`. A store that lives and dies
+    /// with its frontier has none.
+    async fn epoch_floor(&self) -> Result<Epoch> {
+        Ok(Epoch::default())
+    }
+    /// Raises it, durably, before the first page is written under that epoch. It never sinks.
+    async fn raise_epoch_floor(&self, _epoch: Epoch) -> Result<()> {
+        Ok(())
     }
 }

@@ -92,6 +92,16 @@ impl RedisServer {
         self.process.kill();
     }
 
+    /// Starts it anew, without anything that it knew.
+    ///
+    /// # Panics
+    /// When it does not start, or its directory cannot be emptied.
+    pub fn forget(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.dir).and_then(|()| std::fs::create_dir(&self.dir)).expect("an empty directory");
+        self.run();
+    }
+
     /// Sends it a signal by name.
     ///
     /// # Panics

@@ -6,7 +6,9 @@ use crate::config::{ClusterConfig, EngineConfig, Stores};
 use crate::embedder::{EmbedStage, SharedEmbedder};
 use crate::fetcher::{BYTES_A_STEP, Fetcher};
 use crate::flow::{EmbedTask, FetchTask, ParseTask, WriteTask};
-use crate::frontier::ownership::{Ownership, OwnershipArguments, OwnershipMessage, ShardContext, start_shard};
+use crate::frontier::ownership::{
+    EpochFloor, Ownership, OwnershipArguments, OwnershipMessage, ShardContext, start_shard,
+};
 use crate::frontier::{Frontier, LeaseLives, LivesArguments, Orders, RobotsCache, TurnContext};
 use crate::job::{JobContext, JobKeeper, Jobs, KeeperArguments};
 use crate::parser::Parser;
@@ -132,8 +134,9 @@ impl Engine {
             self.context.register(record).await?;
         }
         let shards = self.shard_context(config, routes, client);
-        self.claim_all(config, &shards).await?;
-        self.start_ownership(config, shards, false).await?;
+        let floor = self.epoch_floor().await?;
+        self.claim_all(config, &shards, &floor).await?;
+        self.start_ownership(config, shards, floor, false).await?;
         for record in &running {
             self.context.offer_seeds(record.id, &record.spec).await?;
             self.context.watch(record.id).await?;
@@ -150,7 +153,7 @@ impl Engine {
         client: Arc<GuardedClient>,
     ) -> Result<(), EngineError> {
         let shards = self.shard_context(config, routes, client);
-        self.start_ownership(config, shards, true).await?;
+        self.start_ownership(config, shards, self.epoch_floor().await?, true).await?;
         let watches = cluster.roles.contains(&Role::Control);
         let arguments = KeeperArguments { context: self.context.clone(), watches };
         self.start_child(Child::new("jobs", || JobKeeper, arguments, |_| ())).await?;
@@ -263,12 +266,23 @@ impl Engine {
         ShardContext { turns, n_active: Arc::default(), max_active: config.max_active_domains, reload_every }
     }
 
-    async fn claim_all(&self, config: &EngineConfig, shards: &ShardContext) -> Result<(), EngineError> {
+    async fn epoch_floor(&self) -> Result<EpochFloor, EngineError> {
+        Ok(EpochFloor::read(Arc::clone(&self.context.stores.pages)).await?)
+    }
+
+    async fn claim_all(
+        &self,
+        config: &EngineConfig,
+        shards: &ShardContext,
+        floor: &EpochFloor,
+    ) -> Result<(), EngineError> {
         let store = &self.context.stores.frontier;
         // At once, so that the store makes few commits of them. Each shard has an owner before the first one is crawled.
         let claim = async |shard: ShardId| {
-            let claim = store.claim(shard, &config.node, config.claim_ttl, Epoch::default(), now()).await?;
-            claim.ok_or(argiope_store::Error::Fenced(shard))
+            let least = floor.least(Epoch::default());
+            let claim = store.claim(shard, &config.node, config.claim_ttl, least, now()).await?;
+            let claim = claim.ok_or(argiope_store::Error::Fenced(shard))?;
+            floor.cover(claim.epoch).await.map(|()| claim)
         };
         for claim in futures_util::future::try_join_all(ShardId::all().map(claim)).await? {
             self.frontier.own(claim, None);
@@ -282,6 +296,7 @@ impl Engine {
         &self,
         config: &EngineConfig,
         shards: ShardContext,
+        floor: EpochFloor,
         is_shared: bool,
     ) -> Result<(), EngineError> {
         let arguments = OwnershipArguments {
@@ -289,6 +304,7 @@ impl Engine {
             ttl: config.claim_ttl,
             is_shared,
             supervisor: self.context.supervisor.clone(),
+            floor,
             shards,
         };
         let route = Arc::clone(&self.ownership);

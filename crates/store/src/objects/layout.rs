@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! format                                      version of the layout
+//! epoch                                       highest epoch under which pages may have been written
 //! pages/<tenant>/<2 hex>/<key>.page           record, header fields, Markdown, name of the body
 //! bodies/<day>/<2 hex>/<blake3>.warc.zst      a WARC response record with the body
 //! ```
@@ -14,6 +15,8 @@ use std::fmt::Write as _;
 
 /// Holds the version of the layout.
 pub(super) const FORMAT: &str = "format";
+/// Holds the highest epoch under which pages may have been written.
+pub(super) const EPOCH: &str = "epoch";
 /// All pages.
 pub(super) const PAGES: &str = "pages/";
 /// All bodies.

@@ -22,6 +22,7 @@ mod bucket;
 mod codec;
 mod directory;
 mod fault;
+mod floor;
 mod layout;
 mod open;
 mod options;
@@ -36,7 +37,7 @@ pub use options::{BucketOptions, Clock, Location, ObjectOptions};
 use crate::error::ServerFault;
 use crate::pages::{HeaderFields, NewPage, PageStore};
 use crate::{Error, Result};
-use argiope_protocol::{PageKey, PageRecord, TenantId};
+use argiope_protocol::{Epoch, PageKey, PageRecord, TenantId};
 use async_trait::async_trait;
 use bytes::Bytes;
 use place::Place;
@@ -123,6 +124,14 @@ impl PageStore for ObjectPages {
 
     async fn remove_strays(&self) -> Result<u64> {
         sweep::remove_strays(self).await
+    }
+
+    async fn epoch_floor(&self) -> Result<Epoch> {
+        floor::read(self).await
+    }
+
+    async fn raise_epoch_floor(&self, epoch: Epoch) -> Result<()> {
+        floor::raise(self, epoch).await
     }
 }
 

@@ -64,6 +64,11 @@ async fn nodes_that_put_one_page_at_once_end_at_the_highest_seq() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_highest_epoch_is_kept_whoever_raises_it() {
+    shared::the_highest_epoch_is_kept_whoever_raises_it(&S3Server::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_touch_never_marries_a_record_to_another_body() {
     shared::a_touch_never_marries_a_record_to_another_body(&S3Server::start().await).await;
 }

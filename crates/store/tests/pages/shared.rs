@@ -1,7 +1,7 @@
 //! What holds for pages on shared storage of any kind, beside the contract of all page stores.
 
 use crate::body_of;
-use argiope_protocol::{PageKey, PageRecord, TenantId, Timestamp};
+use argiope_protocol::{Epoch, PageKey, PageRecord, TenantId, Timestamp};
 use argiope_store::conformance::pages::{new_page, page_url};
 use argiope_store::objects::{Clock, ObjectPages};
 use argiope_store::{Error, PageStore};
@@ -178,4 +178,15 @@ pub(crate) async fn damage_is_named_and_touches_no_other_page(nodes: &impl Nodes
         assert_eq!(store.body(&tenant, &key(n)).await.unwrap().unwrap(), body_of(n, 0), "the next put heals");
     }
     assert_eq!(store.verify().await.unwrap(), [""; 0]);
+}
+
+pub(crate) async fn the_highest_epoch_is_kept_whoever_raises_it(nodes: &impl Nodes) {
+    let open = || nodes.open(Days::at(today()).clock());
+    assert_eq!(open().await.epoch_floor().await.unwrap(), Epoch::default());
+    let raise = async |epoch| open().await.raise_epoch_floor(Epoch(epoch)).await.unwrap();
+    futures_util::future::join_all([7, 3, 12, 5].map(raise)).await;
+    assert_eq!(open().await.epoch_floor().await.unwrap(), Epoch(12));
+    raise(11).await;
+    assert_eq!(open().await.epoch_floor().await.unwrap(), Epoch(12), "it never sinks");
+    assert_eq!(open().await.verify().await.unwrap(), Vec::<String>::new());
 }

@@ -1,6 +1,7 @@
 //! Does what the core decides: each call of the store is a task that answers with a message.
 
 use super::core::{Core, Effect, Event};
+use super::floor::EpochFloor;
 use crate::frontier::{Frontier, ShardActor, ShardArguments, TurnContext};
 use crate::supervisor::{Child, SupervisorMessage};
 use crate::support::now;
@@ -58,6 +59,8 @@ pub struct OwnershipArguments {
     pub is_shared: bool,
     /// Who starts the shards' actors.
     pub supervisor: ActorRef<SupervisorMessage>,
+    /// Keeps epochs above those of what is stored.
+    pub floor: EpochFloor,
     /// What shards need.
     pub shards: ShardContext,
 }
@@ -242,6 +245,7 @@ async fn renew(arguments: &OwnershipArguments, claim: &Claim) -> Option<ShardId>
 async fn take(arguments: &OwnershipArguments, shard: ShardId, least: Epoch) -> Option<Epoch> {
     let frontier = &arguments.shards.turns.frontier;
     let asked = Instant::now();
+    let least = arguments.floor.least(least);
     let claim = match frontier.store().claim(shard, &arguments.node, arguments.ttl, least, now()).await {
         Ok(claim) => claim?,
         Err(error) => {
@@ -250,6 +254,11 @@ async fn take(arguments: &OwnershipArguments, shard: ShardId, least: Epoch) -> O
         }
     };
     let epoch = claim.epoch;
+    if let Err(error) = arguments.floor.cover(epoch).await {
+        tracing::warn!(%shard, %error, "the pages do not take note of the shard's epoch, the claim is given up");
+        drop(frontier.store().release(&claim).await);
+        return None;
+    }
     keep_leases(&arguments.shards.turns, &claim).await;
     frontier.own(claim, good_until(arguments, asked));
     if let Err(error) = start_shard(&arguments.supervisor, shard, &arguments.shards).await {
