@@ -1,6 +1,7 @@
 //! A cluster of real processes: nodes, Redis, Qdrant and an origin on loopback, each of which a test may kill, stop or
 //! slow down. What is promised is judged from outside: the ledger, the exported pages, the index, the origin's log.
 
+mod addresses;
 mod cluster;
 mod faults;
 mod monitoring;

@@ -1,5 +1,6 @@
 //! What a client is made from.
 
+use crate::client::SharedGate;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,8 @@ pub struct EgressConfig {
     pub max_header_bytes: usize,
     /// Connections to one address at once, used and idle ones together.
     pub per_ip: u16,
+    /// Bounds requests to one address at once beyond this client.
+    pub gate: Option<SharedGate>,
     /// Idle connections kept in all.
     pub max_idle: usize,
     /// An HTTP proxy, reached by `CONNECT` for http and https alike: addresses are chosen and judged here.
@@ -62,6 +65,7 @@ impl Default for EgressConfig {
             min_bytes_per_sec: 256,
             max_header_bytes: 64 * 1024,
             per_ip: 2,
+            gate: None,
             max_idle: 256,
             proxy: None,
             extra_ca_pem: None,

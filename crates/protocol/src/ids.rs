@@ -3,6 +3,7 @@
 use crate::url::{CANONICALISER_VERSION, CanonicalUrl, Domain, Host};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// Number of shards: fixed for the life of a data directory or cluster, since it is part of every key.
@@ -151,6 +152,15 @@ impl ShardId {
     #[must_use]
     pub fn of_host(host: &Host) -> Self {
         Self::of(&host.domain())
+    }
+
+    /// The shard where requests to an address are counted.
+    #[must_use]
+    pub fn of_address(address: IpAddr) -> Self {
+        Self::from_hash(match address {
+            IpAddr::V4(address) => xxhash_rust::xxh3::xxh3_64(&address.octets()),
+            IpAddr::V6(address) => xxhash_rust::xxh3::xxh3_64(&address.octets()),
+        })
     }
 
     /// By number; every `u8` is a shard.

@@ -22,6 +22,8 @@ const MAX_REDIRECTS: usize = 5;
 /// Tries before the URLs of an origin whose robots.txt cannot be read are given up.
 const MAX_TRIES: u32 = 3;
 const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// Pause after a request that lost its right to start, when nothing says how long.
+const NOT_SENT_PAUSE: Duration = Duration::from_millis(500);
 /// Origins kept in memory; the oldest fetch goes first.
 const MAX_ORIGINS: usize = 10_000;
 
@@ -58,6 +60,8 @@ struct Fetched {
     outcome: RobotsOutcome,
     failure: Option<FailReason>,
     health: Health,
+    /// Nothing was sent: try again then, which is no try at the origin.
+    not_sent: Option<Duration>,
 }
 
 impl RobotsCache {
@@ -104,7 +108,12 @@ impl RobotsCache {
             frontier.put_robots(origin, &RobotsRecord { fetched_at, outcome: fetched.outcome }).await?;
             return Ok((self.keep(origin, Known::Rules(rules), fetched_at, 0), fetched.health));
         }
-        let n_tries = self.lock().get(origin).map_or(0, |entry| entry.n_tries) + 1;
+        let n_tries = self.lock().get(origin).map_or(0, |entry| entry.n_tries);
+        if let Some(pause) = fetched.not_sent {
+            let known = Known::RetryAt(fetched_at.after(pause));
+            return Ok((self.keep(origin, known, fetched_at, n_tries), fetched.health));
+        }
+        let n_tries = n_tries + 1;
         let reason = fetched.failure.unwrap_or(FailReason::RobotsUnreachable);
         let is_final = n_tries >= MAX_TRIES || !reason.is_worth_retrying();
         let known = if is_final {
@@ -169,11 +178,11 @@ impl RobotsCache {
                 Some(location) => match self.follow(frontier, &url, location, delay).await {
                     Some((next, at)) => (url, opened) = (next, at),
                     // RFC 9309 §2.3.1.2: too many redirects, or none that can be followed, count as unavailable.
-                    None => return Fetched { outcome: RobotsOutcome::AllowAll, failure: None, health: Health::Fine },
+                    None => return Fetched::allow_all(),
                 },
             }
         }
-        Fetched { outcome: RobotsOutcome::AllowAll, failure: None, health: Health::Fine }
+        Fetched::allow_all()
     }
 
     /// The next hop, after its host's gate gave the right to start.
@@ -195,11 +204,18 @@ impl RobotsCache {
 
 impl Fetched {
     fn disallow(why: &str, failure: Option<FailReason>, health: Health) -> Self {
-        Self { outcome: RobotsOutcome::DisallowAll { why: why.to_owned() }, failure, health }
+        Self { outcome: RobotsOutcome::DisallowAll { why: why.to_owned() }, failure, health, not_sent: None }
+    }
+
+    const fn allow_all() -> Self {
+        Self { outcome: RobotsOutcome::AllowAll, failure: None, health: Health::Fine, not_sent: None }
     }
 
     fn from_error(error: &FetchError) -> Self {
-        let health = if error.gives_lease_back() { Health::Unknown } else { Health::Trouble };
+        if error.gives_lease_back() {
+            let pause = error.retry_after().unwrap_or(NOT_SENT_PAUSE);
+            return Self { not_sent: Some(pause), ..Self::disallow(error.reason().code(), None, Health::Unknown) };
+        }
         let is_of_the_file = matches!(
             error.reason(),
             FailReason::BodyTooLarge
@@ -208,18 +224,14 @@ impl Fetched {
                 | FailReason::HeadersTooLarge
         );
         let failure = if is_of_the_file { FailReason::RobotsUnreachable } else { error.reason() };
-        Self::disallow(failure.code(), Some(failure), health)
+        Self::disallow(failure.code(), Some(failure), Health::Trouble)
     }
 
     fn from_answer(response: FetchResponse) -> Self {
         match status_meaning(response.status) {
-            StatusMeaning::Rules => {
-                Self { outcome: RobotsOutcome::Rules(response.body.to_vec()), failure: None, health: Health::Fine }
-            }
+            StatusMeaning::Rules => Self { outcome: RobotsOutcome::Rules(response.body.to_vec()), ..Self::allow_all() },
             // A redirect without a target is as good as none.
-            StatusMeaning::AllowAll | StatusMeaning::Redirect => {
-                Self { outcome: RobotsOutcome::AllowAll, failure: None, health: Health::Fine }
-            }
+            StatusMeaning::AllowAll | StatusMeaning::Redirect => Self::allow_all(),
             StatusMeaning::DisallowAll => {
                 let health = if response.retry_after.is_some() {
                     Health::Overloaded(response.retry_after)

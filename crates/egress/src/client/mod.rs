@@ -9,6 +9,7 @@ mod api;
 mod body;
 mod connect;
 mod decode;
+mod gate;
 mod pool;
 mod post;
 mod rate;
@@ -19,6 +20,7 @@ mod window;
 pub use api::{ApiAnswer, ApiClient, ApiConfig, ApiError, ApiRequest, ApiStream};
 #[cfg(test)]
 pub(crate) use body::READ_BUFFER;
+pub use gate::{AddressGate, AddressPlace, SharedGate};
 pub use post::{JsonAnswer, JsonPost};
 pub use request::{Accept, FetchRequest};
 pub use response::FetchResponse;
@@ -38,7 +40,7 @@ use http::{HeaderValue, Response};
 use hyper::body::Incoming;
 use pool::Pool;
 use request::Outgoing;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -58,6 +60,7 @@ pub struct GuardedClient {
     user_agent: HeaderValue,
     total_timeout: Duration,
     min_bytes_per_sec: u64,
+    gate: Option<SharedGate>,
     counters: Arc<EgressCounters>,
 }
 
@@ -68,6 +71,10 @@ struct Exchange<'a> {
     policy: &'a Policy,
     pool: &'a Pool,
     window: &'a dyn StartWindow,
+    /// Counts requests to the address beyond this client.
+    gate: Option<&'a dyn AddressGate>,
+    /// The request's place there, kept until the answer was read.
+    place: Option<AddressPlace>,
     total_timeout: Duration,
     deadline: Instant,
 }
@@ -88,6 +95,7 @@ impl GuardedClient {
             user_agent,
             total_timeout: config.total_timeout,
             min_bytes_per_sec: config.min_bytes_per_sec,
+            gate: config.gate,
             counters,
         })
     }
@@ -131,6 +139,8 @@ impl GuardedClient {
             policy: &self.policy,
             pool: &self.pool,
             window: request.window.as_ref(),
+            gate: self.gate.as_ref().map(|gate| gate.0.as_ref()),
+            place: None,
             total_timeout: self.total_timeout,
             deadline: started + self.total_timeout,
         };
@@ -157,6 +167,10 @@ impl GuardedClient {
                 Ok(()) => {}
                 Err(_) if is_reused => continue,
                 Err(error) => return Err(protocol(error)),
+            }
+            if let Err(error) = self.enter(exchange, connection.address()).await {
+                exchange.pool.put(&exchange.origin, connection);
+                return Err(error);
             }
             self.ask_window(exchange).await?;
             EgressCounters::add(&self.counters.requests, 1);
@@ -192,6 +206,19 @@ impl GuardedClient {
             self.counters.count_denial(denied.rule);
         }
         resolved
+    }
+
+    /// Takes a place at the address among all who share its gate; the place of an earlier connection is given back.
+    async fn enter(&self, exchange: &mut Exchange<'_>, address: IpAddr) -> Result<(), FetchError> {
+        let Some(gate) = exchange.gate else { return Ok(()) };
+        exchange.place = None;
+        let place = timeout_at(exchange.deadline, gate.enter(address)).await;
+        exchange.place = place.map_err(|_| FetchError::Timeout(exchange.total_timeout))?;
+        if exchange.place.is_none() {
+            EgressCounters::add(&self.counters.per_ip_busy, 1);
+            return Err(FetchError::PerIpBusy(address));
+        }
+        Ok(())
     }
 
     /// Waiting for a new start is not the server's fault: it does not count against the total timeout, yet has the

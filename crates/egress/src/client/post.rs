@@ -69,6 +69,8 @@ impl GuardedClient {
             policy: &policy,
             pool: &self.api_pool,
             window: &AlwaysOpen,
+            gate: None,
+            place: None,
             total_timeout: post.timeout,
             deadline: started + post.timeout,
         };

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod forbidden;
+mod gate;
 mod heads;
 mod names;
 mod post;

@@ -3,6 +3,7 @@
 //! Verbs see [`Stores`] (the three contracts), [`Running`] (a started engine), [`Node`] (one that answers over HTTP and
 //! runs until it is stopped), [`search`] and [`client`]. [`Service`] is what they ask, whoever holds the stores.
 
+mod addresses;
 mod intake;
 mod model;
 mod named;

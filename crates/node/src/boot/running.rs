@@ -1,5 +1,6 @@
 //! A started engine, and its facts as JSON.
 
+use super::addresses::SharedAddresses;
 use super::{Service, Stores, embedder, outgoing::egress_config};
 use crate::config::Config;
 use crate::control::Server;
@@ -8,7 +9,9 @@ use crate::telemetry::{self, MetricsFile};
 use argiope_actors::config::ClusterConfig;
 use argiope_actors::metrics::Metrics;
 use argiope_actors::{Engine, EngineConfig, EngineError, Event};
+use argiope_egress::client::SharedGate;
 use argiope_protocol::{ErrorCode, Fate, JobId, JobSpec, JobState};
+use argiope_store::AddressPlaces;
 use argiope_store::frontier::JobRecord;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -75,6 +78,8 @@ impl Running {
         engine_config.start_window = config.frontier.start_window;
         if let Some(shared) = &stores.shared {
             engine_config.claim_ttl = config.frontier.claim_ttl;
+            let gate = SharedAddresses::new(Arc::clone(shared) as Arc<dyn AddressPlaces>, engine_config.egress.per_ip);
+            engine_config.egress.gate = Some(SharedGate(Arc::new(gate)));
             engine_config.cluster = Some(ClusterConfig::new(shared.changes(), config.roles.clone()));
         }
         let engine = Arc::new(Engine::start(engine_config, stores.for_engine()).await.map_err(failed)?);

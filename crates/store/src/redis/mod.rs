@@ -13,6 +13,7 @@
 //!   of URLs (linear hashing), so dedup is one `HSETNX`, exact to the 128 bits of the key.
 //! - `q<host>:<job>:<level>` a list of records for each band and depth: admission pushes, a lease pops, so age order is
 //!   free of charge. `r…` and `w…` are sorted sets of what was put back, and of what waits for a time.
+//! - `p<address>` the requests under way to an address that falls into this shard, by the end of their time.
 //! - `l` leases out; `f<job>` dead letters, which keep their record since they may be tried again; `t<job>` texts of
 //!   ended URLs: all of them, or a sample of the skipped ones where a page store knows the pages.
 //!
@@ -41,6 +42,7 @@
 //!
 //! Never here: network but to Redis, clock, decisions about scope.
 
+mod addresses;
 mod admit;
 mod budget;
 mod codes;

@@ -13,7 +13,7 @@ use redis::{Cmd, RedisError};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     include_str!("../lua/base.lua"),
     include_str!("../lua/seen.lua"),
     include_str!("../lua/claims.lua"),
@@ -24,6 +24,7 @@ const PARTS: [&str; 10] = [
     include_str!("../lua/lists.lua"),
     include_str!("../lua/registry.lua"),
     include_str!("../lua/nodes.lua"),
+    include_str!("../lua/addresses.lua"),
 ];
 
 /// Grows with each change of what lies under which key.

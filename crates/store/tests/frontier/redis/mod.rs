@@ -1,5 +1,6 @@
 //! The frontier in Redis: conformance, model, several shards, and what can happen to servers.
 
+mod addresses;
 mod faults;
 mod measure;
 mod nodes;
