@@ -9,7 +9,7 @@ mod redis;
 use argiope_protocol::{FailReason, Fate, JobState, SkipReason, Timestamp, UrlSource};
 use argiope_store::FrontierStore;
 use argiope_store::conformance::frontier::model::{self, Operation};
-use argiope_store::conformance::frontier::{FrontierFactory, rules};
+use argiope_store::conformance::frontier::{FrontierFactory, fence, rules};
 use argiope_store::embedded::frontier::{EmbeddedFrontier, OpenOptions};
 use async_trait::async_trait;
 use proptest::prelude::*;
@@ -65,6 +65,11 @@ conforms!(
     what_waits_is_told_without_a_claim,
     a_recrawl_knows_the_pages_and_robots,
 );
+
+#[test]
+fn a_replaced_owner_can_do_nothing() {
+    runtime().block_on(fence::a_replaced_owner_can_do_nothing(&Embedded::new()));
+}
 
 fn source() -> impl Strategy<Value = UrlSource> {
     prop_oneof![Just(UrlSource::Seed), Just(UrlSource::Link), Just(UrlSource::Sitemap), Just(UrlSource::Known)]

@@ -1,6 +1,7 @@
-//! What every frontier store must do: single rules in [`rules`], and [`model`], which compares the answers to any
+//! What every frontier store must do: single rules in [`rules`] and [`fence`], and [`model`], which compares the answers to any
 //! row of operations with those of a small model in memory.
 
+pub mod fence;
 pub mod model;
 pub mod rules;
 

@@ -11,7 +11,7 @@ use crate::{cases, operation, runtime};
 use argiope_protocol::Timestamp;
 use argiope_store::FrontierStore;
 use argiope_store::conformance::frontier::model;
-use argiope_store::conformance::frontier::{FrontierFactory, rules};
+use argiope_store::conformance::frontier::{FrontierFactory, fence, rules};
 use argiope_store::redis::{OpenOptions, RedisFrontier};
 use async_trait::async_trait;
 use proptest::prelude::*;
@@ -71,6 +71,32 @@ conforms!(
     what_waits_is_told_without_a_claim,
     a_recrawl_knows_the_pages_and_robots,
 );
+
+#[test]
+fn a_replaced_owner_can_do_nothing() {
+    if server::is_there("a_replaced_owner_can_do_nothing") {
+        let server = Server::start(&[]);
+        runtime().block_on(fence::a_replaced_owner_can_do_nothing(&OnServer::new(&server.url())));
+    }
+}
+
+/// The same calls on a server whose functions have the fence switched off, as a build with the fault `fence` loads them:
+/// all of them are taken, so that the test before this one would fail.
+#[test]
+fn without_a_fence_a_replaced_owner_can_do_everything() {
+    if !server::is_there("without_a_fence_a_replaced_owner_can_do_everything") {
+        return;
+    }
+    let server = Server::start(&[]);
+    let factory = OnServer::new(&server.url());
+    let findings = runtime().block_on(async {
+        drop(factory.open_now(Timestamp::ZERO).await);
+        server.load_with("local IS_FENCE_BROKEN = false", "local IS_FENCE_BROKEN = true");
+        fence::calls_of_a_replaced_owner(&factory).await
+    });
+    assert!(findings.fenced.is_empty() && findings.is_changed, "{findings:?}");
+    assert_eq!(findings.taken.len(), 14);
+}
 
 /// Runs rows of operations against one server.
 fn run_model(url: &str, n_cases: u32) {

@@ -49,6 +49,18 @@ impl Server {
         redis::from_redis_value(self.try_command(words).unwrap()).unwrap()
     }
 
+    /// Loads the functions that it has with a part of their text replaced.
+    pub(crate) fn load_with(&self, from: &str, to: &str) {
+        let code = |value: redis::Value| -> Option<String> {
+            let libraries: Vec<std::collections::HashMap<String, redis::Value>> =
+                redis::from_redis_value(value).ok()?;
+            redis::from_redis_value(libraries.first()?.get("library_code")?.clone()).ok()
+        };
+        let text = code(self.try_command(&["FUNCTION", "LIST", "WITHCODE"]).unwrap()).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        self.command::<()>(&["FUNCTION", "LOAD", "REPLACE", &text.replace(from, to)]);
+    }
+
     /// A field of `INFO`.
     pub(crate) fn info(&self, name: &str) -> String {
         let info: String = self.command(&["INFO", "all"]);
