@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Leases of a URL that were lost with their holder, after which the URL is suspected of killing it. Far above the crashes
+/// of any usual night, since a loss says nothing about the URL itself.
+pub(crate) const MAX_LOSSES: u8 = 20;
+
 /// A job as the frontier keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRecord {
@@ -192,8 +196,7 @@ pub trait FrontierStore: Send + Sync + 'static {
     /// Takes the shard when it is free, expired, or already this node's. The new epoch is above the old one and
     /// at least `min_epoch`. `None` while another node's claim holds. Where the store dies with its process, a claim of
     /// an earlier open holds nothing: it is void, and the leases given under it go back to the queue here
-    /// (bounded; the rest with each host's next lease). A lease lost so keeps no attempt but counts as a loss; after
-    /// 20 losses the URL ends as `Failed(LeaseLost)`.
+    /// (bounded; the rest with each host's next lease), as [`FrontierStore::lease`] says of those that expired.
     async fn claim(
         &self,
         shard: ShardId,
@@ -261,8 +264,9 @@ pub trait FrontierStore: Send + Sync + 'static {
     /// Ends queued URLs without a fetch (robots). URLs that are not queued are left alone. Answers how many ended.
     async fn discard(&self, claim: &Claim, job: JobId, pages: Vec<PageKey>, fate: Fate, now: Timestamp) -> Result<u32>;
     /// Leases the host's next URLs, each as if it were asked for alone: jobs by weighted round robin, inside a job by band, then depth, then age.
-    /// First takes back expired leases of the host (bounded per call): an expired lease keeps its attempt, and its URL
-    /// ends as `Failed(LeaseLost)` when no attempt is left. Then in this order: `NotBefore` while the gate or a block
+    /// First takes back expired leases of the host (bounded per call): whoever held them was killed, frozen or
+    /// cut off, so an expired lease gives its attempt back but counts as a loss; after 20 losses its URL, which may be what kills, ends
+    /// as `Failed(LeaseLost)`. Then in this order: `NotBefore` while the gate or a block
     /// holds, `Busy` while `max_in_flight` leases are out, `NotBefore` when only retries wait whose time has not come.
     /// The lease, the attempt and the gate (`now + window + delay`) are durable before the answer.
     async fn lease(&self, claim: &Claim, request: &LeaseRequest, now: Timestamp) -> Result<LeaseAnswer>;

@@ -56,7 +56,7 @@ impl Record {
             redirect_chain: chain.filter_map(|page| Some(PageKey::from_bytes(page.try_into().ok()?))).collect(),
         };
         let since = super::codes::time(number(16, 6)?);
-        Some(Self { page, since, age: number(22, 5)?, attempts: *bytes.get(27)?, candidate })
+        Some(Self { page, since, age: number(22, 4)?, attempts: *bytes.get(27)?, candidate })
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
                 let redirect_chain = (0..chain).map(|n| PageKey::from_bytes([n; 16])).collect();
                 let candidate = Candidate { url: url.clone(), kind, source, depth: 300, redirect_chain };
                 let mut bytes = PageKey::of(&url).as_bytes().to_vec();
-                bytes.extend_from_slice(&[0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 7, 2]);
+                bytes.extend_from_slice(&[0, 0, 0, 0, 1, 2, 0, 0, 0, 7, 5, 2]);
                 bytes.extend(offered(&candidate));
                 let record = Record::read(&bytes).unwrap();
                 assert_eq!((record.since, record.age, record.attempts), (Timestamp::from_millis(258), 7, 2));

@@ -56,6 +56,7 @@ conforms!(
     a_claim_is_seen_by_everyone,
     running_jobs_are_listed_with_their_versions,
     a_prolonged_lease_keeps_its_url,
+    a_lost_lease_costs_no_attempt,
     an_old_epoch_is_fenced,
     a_gate_holds_back_the_next_lease,
     without_a_delay_the_window_spaces_nothing,

@@ -3,8 +3,8 @@
 use super::{FrontierFactory, at, claim, host, job_id, link, request, shard, spec, url};
 use crate::Error;
 use crate::frontier::{
-    LeaseAnswer, MAX_REJECT_SAMPLES, RejectTally, RobotsOutcome, RobotsRecord, SettleAnswer, ShardLoad, StartAnswer,
-    UrlFilter, UrlState,
+    LeaseAnswer, MAX_LOSSES, MAX_REJECT_SAMPLES, RejectTally, RobotsOutcome, RobotsRecord, SettleAnswer, ShardLoad,
+    StartAnswer, UrlFilter, UrlState,
 };
 use argiope_protocol::{Epoch, FailReason, Fate, JobState, Lease, NodeName, RejectReason};
 use std::time::Duration;
@@ -94,10 +94,32 @@ pub async fn a_prolonged_lease_keeps_its_url(factory: &dyn FrontierFactory) {
     assert_eq!(prolong(20_000).await, 1, "a shorter one changes nothing");
     assert_eq!(store.lease(&claim, &request(0, 9), at(15_000)).await.expect("answered"), LeaseAnswer::Empty);
     let again = granted(store.lease(&claim, &request(0, 9), at(30_000)).await.expect("answered"));
-    assert_eq!(again.attempt, 2);
+    assert_eq!(again.attempt, 1, "the lease was lost, not the page's fault");
     assert_eq!(prolong(60_000).await, 0, "it ran out");
     let settled = store.settle(&claim, again.token, Fate::Stored, at(30_001)).await.expect("answered");
     assert_eq!(settled, SettleAnswer::Ended);
+    assert_eq!(store.verify().await.expect("answered"), Vec::<String>::new());
+}
+
+/// A lease that was lost with its holder costs no attempt; a URL that loses all of its holders ends.
+pub async fn a_lost_lease_costs_no_attempt(factory: &dyn FrontierFactory) {
+    let store = factory.open(at(0)).await;
+    let claim = claim(&*store, at(0)).await;
+    store.create_job(job_id(0), &spec("default", 10), at(0)).await.expect("made");
+    store.admit(&claim, job_id(0), vec![link(url(0, 0))], RejectTally::default(), at(0)).await.expect("admitted");
+    for n_lost in 0..u64::from(MAX_LOSSES) {
+        let lease = granted(store.lease(&claim, &request(0, 9), at(n_lost * 10_000)).await.expect("answered"));
+        assert_eq!(lease.attempt, 1);
+    }
+    let end = u64::from(MAX_LOSSES) * 10_000;
+    assert_eq!(store.lease(&claim, &request(0, 9), at(end)).await.expect("answered"), LeaseAnswer::Empty);
+    let entry = store.url(job_id(0), &url(0, 0)).await.expect("read").expect("known");
+    assert_eq!(entry.state, UrlState::Ended(Fate::Failed(FailReason::LeaseLost, None)));
+    assert_eq!(store.retry_failed(job_id(0), at(end)).await.expect("answered"), 1);
+    for n_lost in 0..2 {
+        let now = at(end + n_lost * 10_000);
+        assert_eq!(granted(store.lease(&claim, &request(0, 9), now).await.expect("answered")).attempt, 1);
+    }
     assert_eq!(store.verify().await.expect("answered"), Vec::<String>::new());
 }
 

@@ -84,7 +84,7 @@ fn take_back_lost(step: &mut Step<'_>, shard: u8, now: Timestamp) -> Result<()> 
             return Err(super::ledger::torn("a lease names a URL that is not leased"));
         };
         let mut host = hosts::load(step, row.host)?;
-        lease::take_back(step, &mut work, &mut host, token, true, now)?;
+        lease::take_back(step, &mut work, &mut host, token, now)?;
         work.save(step)?;
         step.put_hot(&keys::host(row.host), &host)?;
     }

@@ -6,16 +6,13 @@ use super::rows::{HostJobRow, HostRow, JobHead, LeaseRow, OutRow, Place};
 use super::table::{Step, View};
 use super::{claims, hosts, keys};
 use crate::Result;
-use crate::frontier::{LeaseAnswer, LeaseRequest};
+use crate::frontier::{LeaseAnswer, LeaseRequest, MAX_LOSSES};
 use argiope_protocol::{Claim, FailReason, Fate, JobState, Lease, LeaseToken, PageKey, TenantId, Timestamp};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 /// Leases of a host that one call takes back, and retries of a job that one call moves to the queue's front part.
 pub(super) const MAX_MOVED: usize = 256;
-/// Losses with the whole process after which a URL is suspected of killing it. Far above the crashes of any
-/// usual night, since a loss says nothing about the URL itself.
-pub(super) const MAX_LOSSES: u8 = 20;
 
 pub(super) fn lease(step: &mut Step<'_>, claim: &Claim, request: &LeaseRequest, now: Timestamp) -> Result<LeaseAnswer> {
     claims::check(step, claim)?;
@@ -68,29 +65,25 @@ fn take_back_due(step: &mut Step<'_>, host: &mut HostRow, now: Timestamp) -> Res
         let row: LeaseRow =
             step.get(&keys::lease(host.shard, out.token))?.ok_or_else(|| torn("a host's lease is missing"))?;
         let mut work = Work::load(step, row.job, row.page)?;
-        take_back(step, &mut work, host, out.token, out.open != open, now)?;
+        take_back(step, &mut work, host, out.token, now)?;
         work.save(step)?;
     }
     Ok(due.len())
 }
 
-/// Takes one lease back. Lost with its process it gives its attempt back but counts as a loss; expired it keeps
-/// its attempt. The caller writes `work` and `host`.
+/// Takes one lease back that was lost with its holder: it gives its attempt back but counts as a loss. The caller writes `work`
+/// and `host`.
 pub(super) fn take_back(
     step: &mut Step<'_>,
     work: &mut Work,
     host: &mut HostRow,
     token: LeaseToken,
-    is_lost: bool,
     now: Timestamp,
 ) -> Result<()> {
     remove(step, host, token)?;
-    if is_lost {
-        work.url.attempts = work.url.attempts.saturating_sub(1);
-        work.url.losses = work.url.losses.saturating_add(1);
-    }
-    let is_used_up = if is_lost { work.url.losses >= MAX_LOSSES } else { work.url.attempts >= work.head.max_attempts };
-    if is_used_up {
+    work.url.attempts = work.url.attempts.saturating_sub(1);
+    work.url.losses = work.url.losses.saturating_add(1);
+    if work.url.losses >= MAX_LOSSES {
         return work.move_to(step, Place::Ended(Fate::Failed(FailReason::LeaseLost, None)));
     }
     work.requeue(step, now, now).map(|_| ())

@@ -154,7 +154,7 @@ pub(super) struct UrlRow {
     pub(super) host: u32,
     pub(super) age: u64,
     pub(super) attempts: u8,
-    /// Times its lease was lost with the whole process.
+    /// Times its lease was lost with its holder.
     pub(super) losses: u8,
     pub(super) place: Place,
 }

@@ -37,16 +37,25 @@ local function claimed(base, A)
     return { age = num(m[2]), seq = num(m[3]), gen = gen, since = tonumber(since), lossy = tonumber(lossy) }
 end
 
--- A URL's record: key 16, since 6, age 5, attempts 1, then what was offered: flags 1 (kind, source, band), depth 2,
+-- A URL's record: key 16, since 6, age 4, losses 1, attempts 1, then what was offered: flags 1 (kind, source, band), depth 2,
 -- length of the redirect chain 1, chain 16 each, text.
 local function new_record(key, since, age, offered)
-    return key .. struct.pack('>I6I5B', since, age, 0) .. offered
+    return key .. struct.pack('>I6I4BB', since, age, 0, 0) .. offered
 end
 
 local function read_record(record)
-    local since, age, attempts, flags, depth = struct.unpack('>I6I5BBH', record, 17)
+    local since, age, _, attempts, flags, depth = struct.unpack('>I6I4BBBH', record, 17)
     local level = bit.rshift(flags, 4) * 65536 + depth
     return { since = since, age = age, attempts = attempts, level = level, rank = level * 34359738368 + age }
+end
+
+-- How often its lease was lost with whoever held it.
+local function losses_of(record)
+    return string.byte(record, 27)
+end
+
+local function with_losses(record, losses)
+    return string.sub(record, 1, 26) .. string.char(losses) .. string.sub(record, 28)
 end
 
 local function with_state(record, since, attempts)

@@ -199,7 +199,7 @@ call('sweep', { 'allow-oom' }, function(KEYS, A)
     return { scan[1], j.q }
 end)
 
--- Puts dead letters back with fresh attempts. job, now, limit → how many
+-- Puts dead letters back with fresh attempts and no losses. job, now, limit → how many
 call('retry', { 'allow-oom' }, function(KEYS, A)
     local base, job, now = KEYS[1], A[1], tonumber(A[2])
     local j = read_job(base, job)
@@ -212,7 +212,7 @@ call('retry', { 'allow-oom' }, function(KEYS, A)
         local host, record = int(number), string.sub(letter, 12)
         local share = read_share(redis.call('HGET', base .. 'hj' .. host, job))
         note_host(base, host, share.q + share.l, 1)
-        put_back(base, job, host, share, record, now, 0, now)
+        put_back(base, job, host, share, with_losses(record, 0), now, 0, now)
         write_share(base, host, job, share)
         mark(base, job, j, string.sub(record, 1, 16), int(-1 - number))
         if redis.call('HINCRBY', j.key, 'r:' .. fate, -1) == 0 then

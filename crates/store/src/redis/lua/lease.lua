@@ -77,7 +77,7 @@ local function leave_lease(base, job, host, record, attempts, fate, retry_at, no
     return fate
 end
 
--- Takes back what expired, at most MAX_MOVED. An expired lease keeps its attempt.
+-- Takes back what expired, at most MAX_MOVED. An expired lease gives its attempt back but counts as a loss.
 local function take_back_due(base, number, host, now)
     local n_taken = 0
     for out in string.gmatch(host.out, '[^,]+') do
@@ -86,9 +86,9 @@ local function take_back_due(base, number, host, now)
             local lease = redis.call('HGET', base .. 'l', token)
             local _, job = struct.unpack('>I6I4', lease)
             local record = string.sub(lease, 15)
-            local attempts = string.byte(record, 28)
-            local limit = num(redis.call('HGET', base .. 'j' .. int(job), 'attempts'))
-            leave_lease(base, int(job), number, record, attempts, attempts >= limit and LEASE_LOST or nil, 0, now, now)
+            local losses, attempts = losses_of(record) + 1, math.max(0, string.byte(record, 28) - 1)
+            local fate = losses >= MAX_LOSSES and LEASE_LOST or nil
+            leave_lease(base, int(job), number, with_losses(record, losses), attempts, fate, 0, now, now)
             redis.call('HDEL', base .. 'l', token)
             remove_out(host, token)
             n_taken = n_taken + 1

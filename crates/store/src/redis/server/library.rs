@@ -28,7 +28,7 @@ const PARTS: [&str; 11] = [
 ];
 
 /// Grows with each change of what lies under which key.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How far epochs jump when the end of the history may be lost: more claims than are made between two syncs.
 pub(in crate::redis) const EPOCH_JUMP: u64 = 1_024;
 /// Texts of skipped URLs that are kept per job and shard where the page store keeps those of pages.
@@ -60,6 +60,7 @@ fn constants() -> String {
         ("MAX_SKIPPED_TEXTS", MAX_SKIPPED_TEXTS),
         ("MAX_SLICE", MAX_SLICE),
         ("MAX_MOVED", MAX_MOVED),
+        ("MAX_LOSSES", u64::from(crate::frontier::MAX_LOSSES)),
         ("MAX_SAMPLES", crate::frontier::MAX_REJECT_SAMPLES as u64),
         ("MAX_SAMPLE_BYTES", codes::MAX_SAMPLE_CHARS as u64),
         ("BACKOFF_BASE", codes::BACKOFF_BASE_MS),

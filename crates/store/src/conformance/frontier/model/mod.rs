@@ -6,7 +6,7 @@ mod run;
 pub use run::run;
 
 use super::{at, host, job_id};
-use crate::frontier::{AdmitReport, LeaseAnswer, SettleAnswer, UrlState};
+use crate::frontier::{AdmitReport, LeaseAnswer, MAX_LOSSES, SettleAnswer, UrlState};
 use argiope_protocol::{
     Candidate, FailReason, Fate, JobCounters, JobId, JobState, LeaseToken, PageKey, SkipReason, Timestamp, UrlSource,
 };
@@ -20,7 +20,6 @@ pub const N_HOSTS: u8 = 2;
 /// Small, so that a short row of operations reaches it.
 const MAX_PAGES: u64 = 6;
 const MAX_ATTEMPTS: u8 = 2;
-const MAX_LOSSES: u8 = 20;
 
 /// One operation. Numbers are taken modulo what there is.
 #[derive(Debug, Clone)]
@@ -180,18 +179,15 @@ impl Model {
         urls.filter(move |(_, url)| url.candidate.url.host() == host && !matches!(url.state, UrlState::Ended(_)))
     }
 
-    fn take_back(&mut self, is_taken: impl Fn(&Url, Timestamp) -> bool, is_lost: bool) {
+    fn take_back(&mut self, is_taken: impl Fn(&Url, Timestamp) -> bool) {
         let now = self.now;
         for job in &mut self.jobs {
             for url in job.urls.values_mut().filter(|url| url.token.is_some() && is_taken(url, now)) {
                 url.token = None;
-                if is_lost {
-                    url.attempts -= 1;
-                    url.losses += 1;
-                }
-                let is_used_up = if is_lost { url.losses >= MAX_LOSSES } else { url.attempts >= MAX_ATTEMPTS };
+                url.attempts -= 1;
+                url.losses += 1;
                 url.state = match job.state {
-                    _ if is_used_up => FAILED_LOST,
+                    _ if url.losses >= MAX_LOSSES => FAILED_LOST,
                     JobState::Cancelled => CANCELLED,
                     _ => UrlState::Queued { not_before: now },
                 };
@@ -225,7 +221,7 @@ impl Model {
         let is_due = |url: &Url, now| {
             url.candidate.url.host() == name && matches!(url.state, UrlState::Leased { deadline } if deadline <= now)
         };
-        self.take_back(is_due, false);
+        self.take_back(is_due);
         let state = self.hosts[&number].clone();
         let not_before = state.gate.max(state.block);
         if not_before > self.now {

@@ -198,7 +198,7 @@ impl Run<'_> {
         let old = std::mem::replace(&mut self.claim, claim(&*self.store, now).await);
         assert!(self.claim.epoch > old.epoch, "the epoch grows at every open");
         if self.factory.dies_with_its_process() {
-            self.model.take_back(|_, _| true, true);
+            self.model.take_back(|_, _| true);
         }
         for state in self.model.hosts.values_mut().filter(|state| state.is_known) {
             state.gate = state.gate.max(now.after(state.delay));
