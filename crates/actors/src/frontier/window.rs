@@ -92,6 +92,11 @@ impl StartWindow for LeaseWindow {
         is_open
     }
 
+    fn may_still_start(&self) -> bool {
+        let opened = *self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.is_some_and(|opened| opened.elapsed() < self.width)
+    }
+
     async fn reopen(&self) -> Result<(), WindowMissed> {
         if self.job.is_stopped() || self.frontier.is_retiring(&self.host) {
             return Err(WindowMissed);

@@ -2,6 +2,8 @@
 //! handshake. No byte of a request is written here.
 
 use super::pool::{Pool, Slot};
+use super::watch::{Watch, Watched};
+use super::window::StartWindow;
 use crate::config::{BuildError, EgressConfig};
 use crate::error::FetchError;
 use argiope_protocol::Origin;
@@ -46,7 +48,15 @@ pub(super) struct Connection {
     remote: SocketAddr,
     opened_at: Instant,
     slot: Slot,
+    watch: Watch,
     _driver: AbortOnDropHandle<()>,
+}
+
+/// What a connection is made of besides its protocol.
+struct Base {
+    remote: SocketAddr,
+    slot: Slot,
+    watch: Watch,
 }
 
 enum Sender {
@@ -112,23 +122,21 @@ impl Connector {
         remote: SocketAddr,
         origin: &Origin,
     ) -> Result<Connection, FetchError> {
+        let watch = Watch::default();
+        let stream = Watched::new(stream, watch.clone());
+        let base = Base { remote, slot, watch };
         if !origin.is_https {
-            return self.http1(stream, slot, remote).await;
+            return self.http1(stream, base).await;
         }
         let host = origin.host.as_str();
         let failed = |cause: String| FetchError::Tls { host: host.to_owned(), cause };
         let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(error.to_string()))?;
         let stream = self.tls.connect(name, stream).await.map_err(|error| failed(error.to_string()))?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        if is_http2 { self.http2(stream, slot, remote).await } else { self.http1(stream, slot, remote).await }
+        if is_http2 { self.http2(stream, base).await } else { self.http1(stream, base).await }
     }
 
-    async fn http1(
-        &self,
-        stream: impl Stream + 'static,
-        slot: Slot,
-        remote: SocketAddr,
-    ) -> Result<Connection, FetchError> {
+    async fn http1(&self, stream: impl Stream + 'static, base: Base) -> Result<Connection, FetchError> {
         let mut builder = http1::Builder::new();
         // Odd fields are skipped, folded lines joined: as browsers do, and a crawler keeps no gateway in between.
         builder
@@ -138,18 +146,13 @@ impl Connector {
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true);
         let (sender, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(protocol)?;
-        Ok(Connection::new(Sender::Http1(sender), remote, slot, async move {
+        Ok(Connection::new(Sender::Http1(sender), base, async move {
             // Its error reaches the request that waits on the connection.
             let _ = driver.await;
         }))
     }
 
-    async fn http2(
-        &self,
-        stream: impl Stream + 'static,
-        slot: Slot,
-        remote: SocketAddr,
-    ) -> Result<Connection, FetchError> {
+    async fn http2(&self, stream: impl Stream + 'static, base: Base) -> Result<Connection, FetchError> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -157,7 +160,7 @@ impl Connector {
             .initial_connection_window_size(STREAM_WINDOW)
             .max_header_list_size(u32::try_from(self.max_header_bytes).unwrap_or(u32::MAX));
         let (sender, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(protocol)?;
-        Ok(Connection::new(Sender::Http2(sender), remote, slot, async move {
+        Ok(Connection::new(Sender::Http2(sender), base, async move {
             // Its error reaches the request that waits on the connection.
             let _ = driver.await;
         }))
@@ -165,9 +168,20 @@ impl Connector {
 }
 
 impl Connection {
-    fn new(sender: Sender, remote: SocketAddr, slot: Slot, driver: impl Future<Output = ()> + Send + 'static) -> Self {
+    fn new(sender: Sender, base: Base, driver: impl Future<Output = ()> + Send + 'static) -> Self {
         let driver = AbortOnDropHandle::new(tokio::spawn(driver));
-        Self { sender, remote, opened_at: Instant::now(), slot, _driver: driver }
+        let Base { remote, slot, watch } = base;
+        Self { sender, remote, opened_at: Instant::now(), slot, watch, _driver: driver }
+    }
+
+    /// The request that is sent next may begin only while this window lasts.
+    pub(super) fn begin_in(&self, window: Arc<dyn StartWindow>) {
+        self.watch.arm(window);
+    }
+
+    /// Whether the request was not written, since its window had passed when it was about to be.
+    pub(super) fn is_too_late(&self) -> bool {
+        self.watch.has_refused()
     }
 
     pub(super) const fn remote(&self) -> SocketAddr {

@@ -15,6 +15,7 @@ mod post;
 mod rate;
 mod request;
 mod response;
+mod watch;
 mod window;
 
 pub use api::{ApiAnswer, ApiClient, ApiConfig, ApiError, ApiRequest, ApiStream};
@@ -70,7 +71,7 @@ struct Exchange<'a> {
     origin: Origin,
     policy: &'a Policy,
     pool: &'a Pool,
-    window: &'a dyn StartWindow,
+    window: Arc<dyn StartWindow>,
     /// Counts requests to the address beyond this client.
     gate: Option<&'a dyn AddressGate>,
     /// The request's place there, kept until the answer was read.
@@ -138,7 +139,7 @@ impl GuardedClient {
             origin: request.url.origin(),
             policy: &self.policy,
             pool: &self.pool,
-            window: request.window.as_ref(),
+            window: Arc::clone(&request.window),
             gate: self.gate.as_ref().map(|gate| gate.0.as_ref()),
             place: None,
             total_timeout: self.total_timeout,
@@ -173,11 +174,18 @@ impl GuardedClient {
                 return Err(error);
             }
             self.ask_window(exchange).await?;
+            if !Fault::Window.is_armed() {
+                connection.begin_in(Arc::clone(&exchange.window));
+            }
             EgressCounters::add(&self.counters.requests, 1);
             EgressCounters::add(&self.counters.connections_reused, u64::from(is_reused));
             let sent = timeout_at(exchange.deadline, connection.send(request)).await;
             match sent.map_err(|_| late(exchange.total_timeout))? {
                 Ok(response) => return Ok((connection, response)),
+                Err(_) if connection.is_too_late() => {
+                    EgressCounters::add(&self.counters.windows_missed, 1);
+                    return Err(FetchError::WindowMissed);
+                }
                 Err(mut error) => {
                     let was_written = error.take_message().is_none();
                     if was_written || !is_reused {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method};
 use ipnet::IpNet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
@@ -68,7 +69,7 @@ impl GuardedClient {
             outgoing: Outgoing { url: post.url, method: Method::POST, headers, body: post.body },
             policy: &policy,
             pool: &self.api_pool,
-            window: &AlwaysOpen,
+            window: Arc::new(AlwaysOpen),
             gate: None,
             place: None,
             total_timeout: post.timeout,

@@ -14,6 +14,11 @@ pub trait StartWindow: Send + Sync {
     /// Whether the request may start now.
     fn is_open(&self) -> bool;
 
+    /// Whether it still may, at the moment of its first byte; asked of a window that was open.
+    fn may_still_start(&self) -> bool {
+        self.is_open()
+    }
+
     /// Asks the frontier for a fresh start; when it comes back the request may start at once.
     async fn reopen(&self) -> Result<(), WindowMissed>;
 }

@@ -29,6 +29,10 @@ impl StartWindow for Window {
         self.opened_at.elapsed() < self.lasts
     }
 
+    fn may_still_start(&self) -> bool {
+        self.is_open() || self.n_asked.load(Ordering::SeqCst) > 0
+    }
+
     async fn reopen(&self) -> Result<(), WindowMissed> {
         self.n_asked.fetch_add(1, Ordering::SeqCst);
         if self.gives_more.load(Ordering::SeqCst) { Ok(()) } else { Err(WindowMissed) }
@@ -61,4 +65,39 @@ async fn a_new_start_is_asked_for_and_used() {
     let open = Window::new(Duration::from_secs(60), false);
     client.fetch(request_in(&server.url("/"), open.clone())).await.expect("it answers");
     assert_eq!(open.n_asked.load(Ordering::SeqCst), 0);
+}
+
+/// Open when it is asked before the head, passed when the head is about to be written: a process that was frozen between.
+struct Passing;
+
+#[async_trait]
+impl StartWindow for Passing {
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    fn may_still_start(&self) -> bool {
+        false
+    }
+
+    async fn reopen(&self) -> Result<(), WindowMissed> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_window_that_passes_between_question_and_write_writes_nothing() {
+    let server = Server::answering(answer("200 OK", "", b"x")).await;
+    let client = client();
+    let check = async |n_bytes: usize| {
+        let error = client.fetch(request_in(&server.url("/"), Arc::new(Passing))).await.expect_err("it is too late");
+        assert!(matches!(error, FetchError::WindowMissed) && error.gives_lease_back(), "{error}");
+        assert_eq!(server.n_bytes(), n_bytes);
+    };
+    check(0).await;
+    get(&client, &server.url("/")).await.expect("it answers");
+    let n_bytes = server.n_bytes();
+    // On the connection that was kept.
+    check(n_bytes).await;
+    get(&client, &server.url("/")).await.expect("it answers");
 }
