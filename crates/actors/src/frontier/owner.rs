@@ -19,6 +19,7 @@ use argiope_store::frontier::{
     AdmitReport, HostSummary, LeaseAnswer, LeaseRequest, RejectTally, RobotsRecord, SettleAnswer, StartAnswer,
 };
 use argiope_store::{Error, FrontierStore, Result};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use ractor::ActorRef;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,9 @@ const PATIENCE_ALONE: Duration = Duration::from_secs(10);
 /// How long links are offered again while their shard changes hands or its store is away: longer than any takeover, and
 /// than the outages that a crawl should live through without losing what it fetched.
 const PATIENCE_OF_LINKS: Duration = Duration::from_mins(3);
+
+/// Owners of whom one page's links are asked at once: a page that links to forty sites does not wait for forty answers in a row.
+const OFFERS_AT_ONCE: usize = 8;
 
 /// Handle to the frontier. Cheap to clone.
 #[derive(Clone)]
@@ -207,17 +211,23 @@ impl Frontier {
             by_shard.entry(ShardId::of_host(&candidate.url.host())).or_default().push(candidate);
         }
         let mut rejects = Some(rejects);
-        let mut total = AdmitReport::default();
-        for (shard, offered) in by_shard {
-            for part in batches(offered) {
-                let tally = if shard == home { rejects.take().unwrap_or_default() } else { RejectTally::default() };
-                let report = self.admit_part(shard, job, part, tally).await?;
-                total.queued.extend(report.queued);
-                total.n_seen += report.n_seen;
-                total.n_over_budget += report.n_over_budget;
+        let parts = by_shard
+            .into_iter()
+            .flat_map(|(shard, offered)| batches(offered).into_iter().map(move |part| (shard, part)));
+        let offers = parts.map(|(shard, part)| {
+            let tally = if shard == home { rejects.take().unwrap_or_default() } else { RejectTally::default() };
+            self.admit_part(shard, job, part, tally)
+        });
+        let reports = stream::iter(offers).buffer_unordered(OFFERS_AT_ONCE);
+        let add = |mut total: AdmitReport, report: AdmitReport| async move {
+            for (host, n_urls) in report.queued {
+                *total.queued.entry(host).or_default() += n_urls;
             }
-        }
-        Ok(total)
+            total.n_seen += report.n_seen;
+            total.n_over_budget += report.n_over_budget;
+            Ok(total)
+        };
+        reports.try_fold(AdmitReport::default(), add).await
     }
 
     async fn admit_part(
