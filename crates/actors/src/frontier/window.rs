@@ -110,7 +110,6 @@ impl StartWindow for LeaseWindow {
             return Err(WindowMissed);
         }
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
-        self.starts();
         Ok(())
     }
 }

@@ -48,6 +48,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+/// New starts that are asked for before one request: each may pass while its answer is on its way.
+const MAX_STARTS: u32 = 3;
 /// Of an answer that is no page its status matters: its body is kept up to here, and never fails the fetch.
 const MAX_ERROR_BODY: u64 = 64 * 1024;
 
@@ -230,20 +232,25 @@ impl GuardedClient {
     }
 
     /// Waiting for a new start is not the server's fault: it does not count against the total timeout, yet has the
-    /// same bound itself.
+    /// same bound itself. A start whose answer was long on its way may have passed before it came, so it is looked at too.
     async fn ask_window(&self, exchange: &mut Exchange<'_>) -> Result<(), FetchError> {
-        if exchange.window.is_open() || Fault::Window.is_armed() {
+        for _ in 0..MAX_STARTS {
+            if exchange.window.is_open() || Fault::Window.is_armed() {
+                return Ok(());
+            }
+            EgressCounters::add(&self.counters.windows_reopened, 1);
+            let asked = Instant::now();
+            let answer = tokio::time::timeout(exchange.total_timeout, exchange.window.reopen()).await;
+            exchange.deadline += asked.elapsed();
+            if !matches!(answer, Ok(Ok(()))) {
+                break;
+            }
+        }
+        if exchange.window.is_open() {
             return Ok(());
         }
-        EgressCounters::add(&self.counters.windows_reopened, 1);
-        let asked = Instant::now();
-        let answer = tokio::time::timeout(exchange.total_timeout, exchange.window.reopen()).await;
-        exchange.deadline += asked.elapsed();
-        if !matches!(answer, Ok(Ok(()))) {
-            EgressCounters::add(&self.counters.windows_missed, 1);
-            return Err(FetchError::WindowMissed);
-        }
-        Ok(())
+        EgressCounters::add(&self.counters.windows_missed, 1);
+        Err(FetchError::WindowMissed)
     }
 
     async fn read(

@@ -19,7 +19,8 @@ pub trait StartWindow: Send + Sync {
         self.is_open()
     }
 
-    /// Asks the frontier for a fresh start; when it comes back the request may start at once.
+    /// Asks the frontier for a fresh start. When it comes back the window is asked again: the answer may have been on its way
+    /// for longer than the start was good for.
     async fn reopen(&self) -> Result<(), WindowMissed>;
 }
 

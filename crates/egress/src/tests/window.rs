@@ -4,38 +4,49 @@ use super::server::{Server, answer};
 use super::{client, get, request_in};
 use crate::{FetchError, StartWindow, WindowMissed};
 use async_trait::async_trait;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Open for a while, then refuses or gives one more start.
+/// What a new start is good for, when its answer is quick.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Open for a while, then refuses or gives more starts.
 pub(super) struct Window {
-    opened_at: Instant,
-    lasts: Duration,
-    gives_more: AtomicBool,
+    opened: Mutex<(Instant, Duration)>,
+    gives_more: bool,
+    /// New starts that have passed when their answer comes.
+    n_late: AtomicU64,
     pub(super) n_asked: AtomicU64,
 }
 
 impl Window {
     pub(super) fn new(lasts: Duration, gives_more: bool) -> Arc<Self> {
-        let (gives_more, n_asked) = (AtomicBool::new(gives_more), AtomicU64::new(0));
-        Arc::new(Self { opened_at: Instant::now(), lasts, gives_more, n_asked })
+        Arc::new(Self { gives_more, ..Self::late(lasts, 0) })
+    }
+
+    fn late(lasts: Duration, n_late: u64) -> Self {
+        let opened = Mutex::new((Instant::now(), lasts));
+        Self { opened, gives_more: true, n_late: AtomicU64::new(n_late), n_asked: AtomicU64::new(0) }
     }
 }
 
 #[async_trait]
 impl StartWindow for Window {
     fn is_open(&self) -> bool {
-        self.opened_at.elapsed() < self.lasts
-    }
-
-    fn may_still_start(&self) -> bool {
-        self.is_open() || self.n_asked.load(Ordering::SeqCst) > 0
+        let (opened_at, lasts) = *self.opened.lock().unwrap();
+        opened_at.elapsed() < lasts
     }
 
     async fn reopen(&self) -> Result<(), WindowMissed> {
         self.n_asked.fetch_add(1, Ordering::SeqCst);
-        if self.gives_more.load(Ordering::SeqCst) { Ok(()) } else { Err(WindowMissed) }
+        if !self.gives_more {
+            return Err(WindowMissed);
+        }
+        let late = |n_late: u64| n_late.checked_sub(1);
+        let is_late = self.n_late.fetch_update(Ordering::SeqCst, Ordering::SeqCst, late).is_ok();
+        *self.opened.lock().unwrap() = (Instant::now(), if is_late { Duration::ZERO } else { FRESH });
+        Ok(())
     }
 }
 
@@ -100,4 +111,17 @@ async fn a_window_that_passes_between_question_and_write_writes_nothing() {
     // On the connection that was kept.
     check(n_bytes).await;
     get(&client, &server.url("/")).await.expect("it answers");
+}
+
+#[tokio::test]
+async fn a_start_that_passed_on_its_way_is_not_used() {
+    let server = Server::answering(answer("200 OK", "", b"x")).await;
+    let client = client();
+    let never = Arc::new(Window::late(Duration::ZERO, u64::MAX));
+    let error = client.fetch(request_in(&server.url("/"), never.clone())).await.expect_err("all have passed");
+    assert!(matches!(error, FetchError::WindowMissed), "{error}");
+    assert_eq!(server.n_bytes(), 0);
+    let once = Arc::new(Window::late(Duration::ZERO, 1));
+    client.fetch(request_in(&server.url("/"), once.clone())).await.expect("the second start is in time");
+    assert_eq!(once.n_asked.load(Ordering::SeqCst), 2);
 }
