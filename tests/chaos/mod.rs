@@ -13,7 +13,7 @@ mod restore;
 mod roles;
 mod slow;
 mod soak;
-mod zombie;
+pub(crate) mod zombie;
 
 use crate::node::Reply;
 use crate::origin::Origin;

@@ -1,6 +1,7 @@
-//! Builds argiope with faults that can be armed (`crates/protocol/src/sabotage.rs`) and shows that the politeness checker
-//! catches each of them, while the sound build passes the same check on the same site.
+//! Builds argiope with faults that can be armed (`crates/protocol/src/sabotage.rs`) and shows that the checks catch each
+//! of them, while the sound build passes the same check on the same site.
 
+use crate::chaos::zombie::freeze_an_owner;
 use crate::content::Answers;
 use crate::origin::TOLERANCE;
 use crate::place::{PATIENCE, Place};
@@ -27,15 +28,15 @@ const RUNNERS: [&str; 7] = [
 const EARLY: &str = "argiope_politeness_margin_seconds_bucket{le=\"0.0\"}";
 
 /// The programs of a sabotaged build.
-struct Build {
-    argiope: PathBuf,
+pub(crate) struct Build {
+    pub(crate) argiope: PathBuf,
     checker: PathBuf,
 }
 
 impl Build {
     /// Compiles only our own crates again: what is compiled lies beside that of the sound build, whose dependencies are
     /// used. The finished programs go elsewhere, so that nobody finds a sabotaged one where a sound one belongs.
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let sound = Path::new(env!("CARGO_BIN_EXE_argiope"));
         let profile = sound.parent().expect("programs lie in the profile's directory");
         let build_dir = profile.parent().expect("which lies in the target directory");
@@ -142,4 +143,14 @@ fn heavy_the_checker_catches_a_build_without_a_start_window() {
     let proxy = SlowProxy::start(Duration::from_millis(700));
     let form = Form { delay: "0.3", per_host: 4, proxy: proxy.url() };
     Build::make().check("window", site, &form, 3);
+}
+
+#[test]
+fn heavy_the_zombie_check_catches_a_build_without_a_fence() {
+    let test = "heavy_the_zombie_check_catches_a_build_without_a_fence";
+    // The sound build is judged by `fault_a_zombie_owner_starts_nothing_where_another_node_owns`, in the same way.
+    let program = Build::make().argiope;
+    let Some(findings) = freeze_an_owner(test, Duration::ZERO, Some((&program, "fence"))) else { return };
+    // Half of the hosts are the frozen node's, each of which is asked three times a second for three seconds.
+    assert!(findings.n_foreign >= 10 && !findings.is_clean(), "without a fence: {findings:?}");
 }
