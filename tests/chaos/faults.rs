@@ -138,7 +138,7 @@ fn fault_redis_and_qdrant_go_away_and_the_crawl_goes_on_after() {
 
 /// Waits for further requests; within 30 s of a server's return is promised.
 #[track_caller]
-fn wait_for_more(origin: &crate::origin::Origin, n_before: u64) -> Duration {
+pub(super) fn wait_for_more(origin: &crate::origin::Origin, n_before: u64) -> Duration {
     let began = Instant::now();
     while origin.site().log().n_requests() <= n_before + 5 {
         assert!(began.elapsed() < Duration::from_secs(30), "the crawl does not go on");

@@ -9,6 +9,7 @@ mod net;
 mod partition;
 mod plan;
 mod pressure;
+mod refusals;
 mod restore;
 mod roles;
 mod slow;
@@ -17,7 +18,7 @@ pub(crate) mod zombie;
 
 use crate::node::Reply;
 use crate::origin::Origin;
-use crate::place::{CONTACT, PATIENCE, Place, Running};
+use crate::place::{CONTACT, Ended, PATIENCE, Place, Running};
 use argiope_testkit::site::Generated;
 use argiope_testkit::{Behaviour, QdrantServer, RedisServer, Site, SiteBuilder};
 use net::Net;
@@ -213,13 +214,19 @@ impl Cluster {
         drop(self.nodes.get_mut(name).expect("the node is known").running.take());
     }
 
+    /// What a node that runs has logged.
+    pub(crate) fn log(&self, name: &str) -> String {
+        self.running(name).log()
+    }
+
     /// Interrupts a node; it must drain and end well.
     #[track_caller]
-    pub(crate) fn stop(&mut self, name: &str) {
+    pub(crate) fn stop(&mut self, name: &str) -> Ended {
         let running = self.nodes.get_mut(name).and_then(|member| member.running.take()).expect("the node runs");
         running.interrupt();
         let ended = running.wait(PATIENCE);
         assert_eq!(ended.status, Some(0), "{ended:?}");
+        ended
     }
 
     /// Stops all that run.
@@ -227,7 +234,9 @@ impl Cluster {
     pub(crate) fn stop_all(&mut self) {
         let running: Vec<&'static str> =
             self.nodes.iter().filter(|(_, member)| member.running.is_some()).map(|(name, _)| *name).collect();
-        running.into_iter().for_each(|name| self.stop(name));
+        for name in running {
+            self.stop(name);
+        }
     }
 
     /// The HTTP interface of a node.
@@ -251,9 +260,21 @@ impl Cluster {
         self.elsewhere.start_by(&launcher, &[words, &["--endpoint", self.endpoint(node)]].concat())
     }
 
-    /// One exchange with a node that may be away, in its own network.
-    fn try_call(&self, node: &str, base: &str, line: (&str, &str), body: Option<&str>) -> io::Result<Reply> {
-        let exchange = || crate::node::try_call(base, line, &[], body, EXCHANGE);
+    /// One question to a node that may be away, in its own network.
+    fn try_call(&self, node: &str, base: &str, path: &str) -> io::Result<Reply> {
+        self.try_call_with(node, base, ("GET", path), None, EXCHANGE)
+    }
+
+    /// The same with any request, and as much patience.
+    fn try_call_with(
+        &self,
+        node: &str,
+        base: &str,
+        line: (&str, &str),
+        body: Option<&str>,
+        patience: Duration,
+    ) -> io::Result<Reply> {
+        let exchange = || crate::node::try_call(base, line, &[], body, patience);
         match &self.net {
             None => exchange(),
             Some(net) => net.within(node, exchange),
@@ -262,14 +283,14 @@ impl Cluster {
 
     /// What a node's interface answers in time.
     fn try_get(&self, node: &str, path: &str) -> io::Result<Value> {
-        let reply = self.try_call(node, self.endpoint(node), ("GET", &format!("/api/v1{path}")), None)?;
+        let reply = self.try_call(node, self.endpoint(node), &format!("/api/v1{path}"))?;
         if reply.status == 200 { Ok(reply.json()) } else { Err(io::Error::other(format!("{reply:?}"))) }
     }
 
     /// The value of a node's metric, by the beginning of its line.
     fn metric(&self, node: &str, name: &str) -> Option<f64> {
         let base = self.nodes.get(node).and_then(|member| member.metrics.as_deref())?;
-        let text = self.try_call(node, base, ("GET", "/metrics"), None).ok()?.text;
+        let text = self.try_call(node, base, "/metrics").ok()?.text;
         text.lines().find_map(|line| line.strip_prefix(name)).and_then(|value| value.trim().parse().ok())
     }
 

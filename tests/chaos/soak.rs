@@ -93,7 +93,9 @@ impl Soak {
         cluster.wait_for_owners(&NODES, PATIENCE);
         let body = json!({ "seeds": origin.seeds(), "delay_secs": form.delay.as_secs_f64() }).to_string();
         let line = ("POST", "/api/v1/jobs");
-        let created = cluster.try_call(NODES[0], cluster.endpoint(NODES[0]), line, Some(&body)).expect("an answer");
+        // Seeds are offered to their shards' owners, whose links may still be coming up.
+        let created = cluster.try_call_with(NODES[0], cluster.endpoint(NODES[0]), line, Some(&body), PATIENCE);
+        let created = created.expect("an answer");
         let seen = created.ok(201)["job"].take();
         let job = seen["id"].as_str().expect("the job's id").to_owned();
         let (active, starting, toll, now) = (Vec::new(), BTreeSet::new(), Toll::default(), Instant::now());
@@ -239,6 +241,7 @@ impl Soak {
     #[track_caller]
     fn judge(mut self, form: &Form) -> Toll {
         let n_all = form.n_hosts * form.n_pages;
+        println!("reasons: {}", self.seen["reasons"]);
         check_line(&self.seen["counters"], [n_all as u64, 0, (form.n_hosts * N_SKIPPED) as u64, 0]);
         self.cluster.wait_for_owners(&NODES, PATIENCE);
         let (n_exported, n_chunks) = self.export();

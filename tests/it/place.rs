@@ -196,6 +196,11 @@ impl Running {
         self.wait_for("stored pages", |line| line["stored"].as_u64().is_some_and(|stored| stored >= n_pages));
     }
 
+    /// What it has written to its standard error.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.err).unwrap_or_default()
+    }
+
     /// Sends Ctrl-C.
     pub(crate) fn interrupt(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -39,14 +39,14 @@ pub enum Event {
         /// The host.
         host: String,
     },
-    /// The writer waits for a store (a full disk, an outage); it tries again by itself.
+    /// Pages wait for a store (a full disk, a full Redis, an outage); it is tried again by itself.
     Held {
         /// What the store said.
         why: String,
         /// The error's code.
         code: argiope_protocol::ErrorCode,
     },
-    /// The writer goes on.
+    /// They go on.
     Released,
     /// A stage failed and is started again.
     Restarted {

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 pub(crate) trait ClusterView: Send + Sync + 'static {
     /// This node as it tells of itself.
     fn this_node(&self) -> NodeRecord;
+    /// Why this node cannot take part in its cluster for the moment.
+    fn trouble(&self) -> Option<String>;
     /// All nodes that are known to live, by name.
     async fn nodes(&self) -> Result<Vec<NodeRecord>>;
     /// Who holds the shard; nobody when it is free.
@@ -162,6 +164,10 @@ impl ClusterView for SingleNode {
         let is_draining = *self.drain.borrow() || self.service.is_draining();
         let state = if is_draining { NodeState::Draining } else { NodeState::Live };
         NodeRecord { in_flight: self.service.n_requests(), state, ..self.record.clone() }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>> {

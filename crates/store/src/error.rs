@@ -96,7 +96,7 @@ pub enum ServerFault {
     Loading,
     /// Nobody serves these keys now: a failover or a move of slots is under way.
     Unavailable,
-    /// It cannot write its data to disk and takes no writes until it can.
+    /// It cannot write its data to disk, or not to as many replicas as it should, and takes no writes until it can.
     PersistenceFailed,
     /// There is no connection, or it broke; the outcome of the call is not known.
     Unreachable,

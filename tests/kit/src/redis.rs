@@ -1,16 +1,18 @@
 //! A real Redis server with a port and a directory of its own, gone with the test.
 
 use crate::process::{Process, dying_with_the_test};
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Longest wait for a server that starts.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for a server that starts, or does what it is told, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// For one question whether it is ready.
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Of an answer; longer ones are cut.
+const MAX_LINE_BYTES: u64 = 1024;
 
 /// A server in a directory that is there for as long as its owner says.
 #[derive(Debug)]
@@ -110,6 +112,17 @@ impl RedisServer {
         self.process.signal(name);
     }
 
+    /// Sends it a command that answers a simple word or number.
+    ///
+    /// # Panics
+    /// When it answers an error, or nothing.
+    pub fn command(&self, words: &[&str]) {
+        let mut request = format!("*{}\r\n", words.len());
+        words.iter().for_each(|word| request.push_str(&format!("${}\r\n{word}\r\n", word.len())));
+        let answer = self.exchange(request.as_bytes(), PATIENCE).expect("redis-server answers");
+        assert!(matches!(answer.first(), Some(b'+' | b':')), "{words:?}: {}", String::from_utf8_lossy(&answer));
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {
@@ -118,15 +131,17 @@ impl RedisServer {
 
     /// Whether it answers a question about nothing: not while it reads its data.
     fn answers(&self) -> bool {
-        let ask = || -> std::io::Result<bool> {
-            let mut stream = TcpStream::connect_timeout(&SocketAddr::from((self.address, self.port)), ASK_TIMEOUT)?;
-            stream.set_read_timeout(Some(ASK_TIMEOUT))?;
-            stream.write_all(b"PING\r\n")?;
-            let mut answer = [0; 5];
-            stream.read_exact(&mut answer)?;
-            Ok(&answer == b"+PONG")
-        };
-        ask().unwrap_or(false)
+        self.exchange(b"PING\r\n", ASK_TIMEOUT).is_ok_and(|answer| answer == b"+PONG\r\n")
+    }
+
+    /// Sends a request; the first line of the answer.
+    fn exchange(&self, request: &[u8], patience: Duration) -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::from((self.address, self.port)), ASK_TIMEOUT)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.write_all(request)?;
+        let mut line = Vec::new();
+        BufReader::new(stream).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
+        Ok(line)
     }
 }
 

@@ -85,7 +85,9 @@ impl Fetcher {
     async fn rest_host(&self, work: &Work, delay: Duration) {
         if work.job.spec.politeness.per_host == 1 && !delay.is_zero() {
             let host = &work.lease().host;
-            if let Err(error) = self.frontier.push_gate(host, now().after(delay)).await {
+            if let Err(error) = self.frontier.push_gate(host, now().after(delay)).await
+                && !self.frontier.is_told(&error)
+            {
                 tracing::warn!(%host, %error, "gate not moved to the fetch's end; it stays at the start's");
             }
         }

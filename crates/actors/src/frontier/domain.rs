@@ -109,7 +109,9 @@ impl State {
             Effect::Block(host, until) => {
                 let frontier = self.arguments.context.frontier.clone();
                 tasks::spawn(TaskKind::Turn, async move {
-                    if let Err(error) = frontier.block_host(&host, until).await {
+                    if let Err(error) = frontier.block_host(&host, until).await
+                        && !frontier.is_told(&error)
+                    {
                         tracing::warn!(%host, %error, "host not parked");
                     }
                 });

@@ -18,6 +18,7 @@ mod owner;
 pub mod ownership;
 mod peers;
 mod robots;
+mod room;
 mod routing;
 mod shard;
 mod shard_core;

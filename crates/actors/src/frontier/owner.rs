@@ -8,6 +8,7 @@ use super::holding::{Busy, Holding, Owned};
 use super::known::KnownLinks;
 use super::lent::Lent;
 use super::peers::Peers;
+use super::room::{News, Room};
 use super::shard::ShardMessage;
 use super::starts::Starts;
 use crate::event::Event;
@@ -51,6 +52,7 @@ struct Inner {
     starts: Mutex<Starts>,
     n_windows: AtomicU64,
     known: KnownLinks,
+    room: Room,
     metrics: Metrics,
     events: broadcast::Sender<Event>,
     runtime: tokio::runtime::Handle,
@@ -68,6 +70,7 @@ impl Frontier {
             lent: Lent::default(),
             peers: OnceLock::new(),
             known: KnownLinks::default(),
+            room: Room::default(),
             starts: Mutex::default(),
             n_windows: AtomicU64::new(0),
             metrics,
@@ -100,6 +103,26 @@ impl Frontier {
     pub(crate) fn tell(&self, event: Event) {
         // Nobody listening is no error.
         let _ = self.inner.events.send(event);
+    }
+
+    /// Whether others tell of such an error, once: the list of nodes is in the same store and asked every second.
+    pub(crate) fn is_told(&self, error: &Error) -> bool {
+        self.peers().is_some() && error.is_retryable()
+    }
+
+    /// A shard's store took new URLs, or did not.
+    pub(super) fn admitted(&self, shard: ShardId, error: Option<&Error>) {
+        match (self.inner.room.admitted(shard, error, Instant::now()), error) {
+            (Some(News::Full), Some(error)) => {
+                tracing::warn!(code = %error.code(), %error, "the frontier takes no new URLs, pages wait with their links");
+                self.tell(Event::Held { why: error.to_string(), code: error.code() });
+            }
+            (Some(News::Room), _) => {
+                tracing::info!("the frontier takes new URLs again");
+                self.tell(Event::Released);
+            }
+            _ => {}
+        }
     }
 
     /// The shard is ours under this claim, as long as it counts.

@@ -72,7 +72,9 @@ impl Frontier {
         Ok(match call {
             ShardCall::Admit { job, candidates, rejects } => {
                 let admit = store.admit(claim, job, candidates, rejects, now());
-                let report = metrics.timed("frontier", "admit", admit).await?;
+                let report = metrics.timed("frontier", "admit", admit).await;
+                self.admitted(claim.shard, report.as_ref().err());
+                let report = report?;
                 if !report.queued.is_empty() {
                     owned.tell(ShardMessage::Ready(report.queued.keys().cloned().collect()));
                 }

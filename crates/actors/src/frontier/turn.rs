@@ -85,6 +85,10 @@ pub(super) async fn take_turn(
     let Some(busy) = context.frontier.enter(host) else { return Turn::Trouble };
     match context.turn((domain, &busy), host, room, cleared, place).await {
         Ok(turn) | Err(TurnError::Early(turn)) => turn,
+        Err(TurnError::Store(error)) if context.frontier.is_told(&error) => {
+            tracing::debug!(%host, %error, "frontier not available, trying again");
+            Turn::Trouble
+        }
         Err(TurnError::Store(error)) => {
             tracing::warn!(%host, %error, "frontier not available, trying again");
             Turn::Trouble

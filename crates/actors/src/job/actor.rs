@@ -59,7 +59,10 @@ impl Actor for JobActor {
             Ok(true) => myself.stop(Some("the job ended".to_owned())),
             Ok(false) => drop(myself.send_after(look_every, || Look)),
             Err(error) => {
-                tracing::warn!(job = %state.arguments.id, %error, "job ledger not readable, looking again");
+                // Those who lease from the store, or tell it of this node, say that it is away.
+                if !error.is_retryable() {
+                    tracing::warn!(job = %state.arguments.id, %error, "job ledger not readable, looking again");
+                }
                 drop(myself.send_after(PAUSE.max(look_every), || Look));
             }
         }

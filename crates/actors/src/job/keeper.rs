@@ -61,7 +61,7 @@ impl Actor for JobKeeper {
     ) -> Result<(), ActorProcessingErr> {
         match state.look().await {
             Ok(()) => state.is_away = false,
-            Err(error) if !std::mem::replace(&mut state.is_away, true) => {
+            Err(error) if !error.is_retryable() && !std::mem::replace(&mut state.is_away, true) => {
                 tracing::warn!(%error, "running jobs not read, looking again");
             }
             Err(_) => {}

@@ -11,8 +11,8 @@ use argiope_actors::metrics::Metrics;
 use argiope_actors::{Engine, EngineConfig, EngineError, Event};
 use argiope_egress::client::SharedGate;
 use argiope_protocol::{ErrorCode, Fate, JobId, JobSpec, JobState};
-use argiope_store::AddressPlaces;
 use argiope_store::frontier::JobRecord;
+use argiope_store::{AddressPlaces, Error as StoreError};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -228,8 +228,15 @@ async fn keep_metrics(file: Option<&MetricsFile>, registry: &Registry, engine: &
     }
 }
 
+/// A store that is away, which others tell of, or a shard that changed hands meanwhile.
+fn is_passing(error: &EngineError) -> bool {
+    matches!(error, EngineError::Store(error) if error.is_retryable() || matches!(error, StoreError::Fenced(_)))
+}
+
 async fn write_metrics(file: Option<&MetricsFile>, registry: &Registry, engine: &Engine) {
-    if let Err(error) = engine.measure_queues().await {
+    if let Err(error) = engine.measure_queues().await
+        && !is_passing(&error)
+    {
         tracing::warn!(%error, "queues not counted");
     }
     if let Some(Err(error)) = file.map(|file| file.write(registry)) {

@@ -64,7 +64,7 @@ impl Service {
 async fn answers(what: &str, question: impl Future<Output = argiope_store::Result<()>>) -> Option<String> {
     match tokio::time::timeout(PATIENCE, question).await {
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(format!("{what}: {error}")),
+        Ok(Err(error)) => Some(format!("{what}: {}: {error}", error.code())),
         Err(_) => Some(format!("{what}: no answer within {} s", PATIENCE.as_secs())),
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Announcer {
     store: Arc<dyn Membership>,
     cluster: String,
     record: Mutex<NodeRecord>,
+    /// Why this node could not tell of itself the last time.
+    trouble: Mutex<Option<String>>,
     load: Box<dyn Fn() -> u32 + Send + Sync>,
 }
 
@@ -54,13 +56,22 @@ impl Announcer {
         record: NodeRecord,
         load: impl Fn() -> u32 + Send + Sync + 'static,
     ) -> Self {
-        Self { store, cluster, record: Mutex::new(record), load: Box::new(load) }
+        Self { store, cluster, record: Mutex::new(record), trouble: Mutex::default(), load: Box::new(load) }
     }
 
     /// This node as it tells of itself now.
     pub(super) fn record(&self) -> NodeRecord {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner).clone();
         NodeRecord { in_flight: (self.load)(), ..record }
+    }
+
+    /// Why this node could not tell of itself the last time: it starts nothing until it can.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// From now on it takes no share any more.
@@ -110,6 +121,7 @@ impl Announcer {
         loop {
             match self.round().await {
                 Ok((records, is_drain_asked)) => {
+                    self.set_trouble(None);
                     if n_rounds_back < SETTLING_ROUNDS {
                         n_rounds_back += 1;
                     }
@@ -122,6 +134,7 @@ impl Announcer {
                         tracing::warn!(%error, "list of nodes not reached, this node starts nothing until it is");
                     }
                     n_rounds_back = 0;
+                    self.set_trouble(Some(error.to_string()));
                 }
             }
             tokio::time::sleep(EVERY).await;

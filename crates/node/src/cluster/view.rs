@@ -45,6 +45,10 @@ impl ClusterView for ClusterNodes {
         self.announcer.record()
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.announcer.trouble()
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeRecord>> {
         Ok(self.nodes.borrow().records.clone())
     }

@@ -178,7 +178,7 @@ impl Following {
         if error.code == ErrorCode::UnknownJob {
             self.is_over = true;
         } else {
-            tracing::warn!(job = %self.job, %error, "job ledger not readable, looking again");
+            tracing::debug!(job = %self.job, %error, "job ledger not readable, looking again");
         }
     }
 }

@@ -16,9 +16,10 @@ pub(super) async fn health() -> Answer {
     ok(&object!({ "status": "ok" }))
 }
 
-/// The stores answer and the engine takes work.
+/// The stores answer, the engine takes work, and the node is on its cluster's list.
 pub(super) async fn readiness(State(app): State<App>) -> Answer {
     let mut reasons = app.service().unready().await;
+    reasons.extend(app.view().trouble().map(|trouble| format!("cluster: {trouble}")));
     if *app.inner.stopping.borrow() {
         reasons.insert(0, "the node stops".to_owned());
     }

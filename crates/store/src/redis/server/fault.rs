@@ -21,9 +21,8 @@ fn fault(error: &RedisError) -> ServerFault {
     }
     match error.code() {
         Some("OOM") => return ServerFault::OutOfMemory,
-        Some("MISCONF") => return ServerFault::PersistenceFailed,
+        Some("MISCONF" | "NOREPLICAS") => return ServerFault::PersistenceFailed,
         Some("NOAUTH" | "WRONGPASS") => return ServerFault::AccessDenied,
-        Some("NOREPLICAS") => return ServerFault::Unavailable,
         _ => {}
     }
     // An error inside of a function is told in the text.
@@ -69,6 +68,7 @@ mod tests {
         let of = |code: &str, text: &str| fault(&redis::make_extension_error(code.to_owned(), Some(text.to_owned())));
         assert_eq!(of("OOM", "command not allowed when used memory > 'maxmemory'"), ServerFault::OutOfMemory);
         assert_eq!(of("MISCONF", "Redis is configured to save RDB snapshots"), ServerFault::PersistenceFailed);
+        assert_eq!(of("NOREPLICAS", "Not enough good replicas to write."), ServerFault::PersistenceFailed);
         assert_eq!(of("WRONGPASS", "invalid"), ServerFault::AccessDenied);
         assert_eq!(of("ODD", "never heard of"), ServerFault::Refused);
     }
