@@ -14,6 +14,7 @@ mod restore;
 mod roles;
 mod slow;
 mod soak;
+mod versions;
 pub(crate) mod zombie;
 
 use crate::node::Reply;

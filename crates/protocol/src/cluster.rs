@@ -1,13 +1,20 @@
 //! What nodes say of themselves and of each other, and which of them should own a shard.
 
 use crate::ids::{NodeName, ShardId};
+use crate::sabotage::Fault;
 use crate::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
 /// Versions of the wire that this program speaks, oldest and newest.
 pub const WIRE_VERSIONS: (u16, u16) = (1, 1);
+
+/// The same of this process: one more where it was told to speak as a later version may.
+#[must_use]
+pub fn wire_versions() -> (u16, u16) {
+    (WIRE_VERSIONS.0, WIRE_VERSIONS.1 + u16::from(Fault::Next.is_armed()))
+}
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,7 +93,8 @@ pub struct NodeRecord {
     pub link: String,
     /// Address of its HTTP interface, `HOST:PORT`; empty when it has none.
     pub http: String,
-    /// What it does.
+    /// What it does; roles of a later version are left out.
+    #[serde(deserialize_with = "known_roles")]
     pub roles: Vec<Role>,
     /// Version of its program.
     pub version: String,
@@ -102,6 +110,11 @@ pub struct NodeRecord {
     pub state: NodeState,
     /// When it started.
     pub started_at: Timestamp,
+}
+
+fn known_roles<'de, D: Deserializer<'de>>(words: D) -> Result<Vec<Role>, D::Error> {
+    let words = Vec::<String>::deserialize(words)?;
+    Ok(words.iter().filter_map(|word| Role::of(word)).collect())
 }
 
 impl NodeRecord {

@@ -5,6 +5,7 @@
 use crate::fate::Fate;
 use crate::frontier::{AdmitReport, Candidate, Lease, LeaseToken, RejectTally, SettleAnswer, StartAnswer};
 use crate::ids::{JobId, ShardId};
+use crate::sabotage::Fault;
 use crate::time::Timestamp;
 use crate::url::Host;
 use serde::{Deserialize, Serialize};
@@ -186,10 +187,15 @@ macro_rules! coded {
             /// The bytes of an envelope's body.
             #[must_use]
             pub fn encode(&self) -> Vec<u8> {
-                postcard::to_stdvec(self).unwrap_or_else(|_| unreachable!("these types have no part that cannot be written"))
+                let mut bytes = postcard::to_stdvec(self)
+                    .unwrap_or_else(|_| unreachable!("these types have no part that cannot be written"));
+                if Fault::Next.is_armed() {
+                    bytes.extend_from_slice(b"what a later version adds");
+                }
+                bytes
             }
 
-            /// From an envelope's body.
+            /// From an envelope's body; what a later version adds to its end is not read.
             ///
             /// # Errors
             /// When the bytes are no such message, or one of a later version.

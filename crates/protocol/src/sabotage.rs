@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[cfg(feature = "sabotage")]
 static ARMED: AtomicU8 = AtomicU8::new(0);
 
-/// A part that can be made to fail.
+/// What can be made otherwise than it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The frontier answers as if no host had a gate; blocks after `Retry-After` hold.
@@ -20,11 +20,14 @@ pub enum Fault {
     /// The store takes writes of claims that another node's claim has replaced, and a node goes on using a claim whose time
     /// has run out. Of a cluster on Redis only: alone, no claim has a time and nobody replaces it.
     Fence,
+    /// Nothing breaks: the program says what a later version may say. It offers one more version of the wire, adds to
+    /// greetings, calls and its record in the list of nodes, and sends messages of kinds that nobody knows.
+    Next,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Gate, Self::Window, Self::Fence];
+    pub const ALL: &'static [Self] = &[Self::Gate, Self::Window, Self::Fence, Self::Next];
 
     /// Its name in `ARGIOPE_SABOTAGE`.
     #[must_use]
@@ -33,6 +36,7 @@ impl Fault {
             Self::Gate => "gate",
             Self::Window => "window",
             Self::Fence => "fence",
+            Self::Next => "next",
         }
     }
 

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::errors::Result;
 use crate::http::{self, App, Bound, HttpMetrics, Keys, Listener};
 use crate::telemetry::{self, LinkMetrics};
-use argiope_protocol::cluster::WIRE_VERSIONS;
+use argiope_protocol::cluster::wire_versions;
 use argiope_protocol::{NodeRecord, NodeState, Role};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -170,7 +170,7 @@ fn record(config: &Config, control: Option<&Bound>) -> NodeRecord {
         http: control.map(|bound| bound.address().to_string()).unwrap_or_default(),
         roles: config.roles.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        wire: WIRE_VERSIONS,
+        wire: wire_versions(),
         capacity: u32::from(config.crawl.concurrency),
         in_flight: 0,
         fingerprint: String::new(),

@@ -10,7 +10,7 @@ use crate::config::{Config, Secret};
 use crate::errors::Result;
 use argiope_actors::Engine;
 use argiope_protocol::NodeRecord;
-use argiope_protocol::cluster::WIRE_VERSIONS;
+use argiope_protocol::cluster::wire_versions;
 use argiope_store::redis::RedisFrontier;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Member {
             listen: config.cluster.listen.clone(),
             tls,
             roles: record.roles.clone(),
-            wire: WIRE_VERSIONS,
+            wire: wire_versions(),
         };
         let link = Link::start(options, Arc::new(Answers::new(Arc::clone(&engine)))).await?;
         let address = config.cluster.advertise.clone().unwrap_or_else(|| link.local_addr().to_string());

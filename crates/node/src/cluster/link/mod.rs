@@ -26,6 +26,8 @@ mod gateway;
 mod greet;
 mod guard;
 mod heartbeat;
+#[cfg(feature = "sabotage")]
+mod later;
 mod peers;
 mod request;
 mod serve;
