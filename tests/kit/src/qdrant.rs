@@ -68,6 +68,15 @@ impl QdrantServer {
         panic!("Qdrant does not start: {}", server.log());
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    /// When it was killed.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Starts it again after [`Self::kill`], on the same ports and directory.
     ///
     /// # Panics
