@@ -12,12 +12,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use tokio::io::AsyncReadExt;
+use tokio::io::AsyncBufReadExt;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::io::StreamReader;
 
 /// Bytes read at once; what is decoded exceeds a cap by no more.
 pub(crate) const READ_BUFFER: usize = 16 * 1024;
+/// Memory taken for an announced length before its bytes are there.
+const MAX_ROOM: usize = 1024 * 1024;
 /// A body may decode to this many times its size. Text of tables and logs reaches 50, gzip's bound is 1,030.
 const MAX_RATIO: u64 = 200;
 /// Below this much decoded text the ratio says nothing: a page of one repeated line is no attack.
@@ -98,8 +100,11 @@ pub(super) async fn read(
     if limits.at_cap == AtCap::Fail && hyper::body::Body::size_hint(&incoming).lower() > max_bytes {
         return Err(FetchError::BodyTooLarge(limits.max_bytes));
     }
+    // What is not coded is as long as announced: it is read into one piece of memory.
+    let announced = hyper::body::Body::size_hint(&incoming).exact().filter(|_| codings.is_empty());
+    let room = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX).min(MAX_ROOM);
     let wire = Wire { incoming, n_bytes: Arc::clone(n_wire), max_bytes };
-    let mut progress = Progress { limits, n_wire, counters, decoded: BytesMut::new() };
+    let mut progress = Progress { limits, n_wire, counters, decoded: BytesMut::with_capacity(room) };
     let reading = progress.read(Box::new(StreamReader::new(wire)), codings);
     let watching = watch(n_wire, limits.min_bytes_per_sec);
     let outcome = tokio::select! { outcome = reading => outcome, error = watching => Err(error) };
@@ -140,9 +145,11 @@ impl Progress<'_> {
         loop {
             // A bomb decodes without ever waiting for the network: others get their turn, and the deadline its look.
             tokio::task::consume_budget().await;
-            self.decoded.reserve(READ_BUFFER);
-            let mut piece = (&mut reader).take(READ_BUFFER as u64);
-            let n_read = piece.read_buf(&mut self.decoded).await.map_err(|error| self.reason(&error))?;
+            let read = reader.fill_buf().await.map_err(|error| self.reason(&error))?;
+            let piece = read.get(..READ_BUFFER).unwrap_or(read);
+            let n_read = piece.len();
+            self.decoded.extend_from_slice(piece);
+            reader.consume(n_read);
             EgressCounters::add(&self.counters.decoded_bytes, n_read as u64);
             if n_read == 0 {
                 return Ok(false);
