@@ -11,6 +11,7 @@ use argiope_protocol::job::Retain;
 use argiope_protocol::{Epoch, PageKey, PageRecord, TenantId};
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Response header fields in order.
 pub type HeaderFields = Vec<(String, Vec<u8>)>;
@@ -40,7 +41,11 @@ pub trait PageStore: Send + Sync + 'static {
     ///
     /// # Cancel
     /// The page may be kept although the future was dropped.
-    async fn put(&self, page: NewPage) -> Result<()>;
+    async fn put_shared(&self, page: Arc<NewPage>) -> Result<()>;
+    /// [`PageStore::put_shared`] of a page that nobody else needs.
+    async fn put(&self, page: NewPage) -> Result<()> {
+        self.put_shared(Arc::new(page)).await
+    }
     /// Replaces only the record (an unchanged page: fetch facts, validators, job, `seq`); body and Markdown stay.
     /// A page that is not stored, or is stored with a higher `seq`, stays as it is.
     async fn touch(&self, record: PageRecord) -> Result<()>;

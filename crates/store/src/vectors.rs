@@ -13,6 +13,7 @@ use crate::Result;
 use argiope_protocol::{ChunkId, JobId, PageKey, TenantId, Timestamp};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Which model's vectors an index holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,7 +200,11 @@ pub trait VectorStore: Send + Sync + 'static {
     ///
     /// # Cancel
     /// Dropping the future may leave the group written or not; each of its pages is either whole or untouched.
-    async fn apply(&self, group: Vec<PageWrite>) -> Result<Vec<WriteAnswer>>;
+    async fn apply_shared(&self, group: Vec<Arc<PageWrite>>) -> Result<Vec<WriteAnswer>>;
+    /// [`VectorStore::apply_shared`] of writes that nobody else needs.
+    async fn apply(&self, group: Vec<PageWrite>) -> Result<Vec<WriteAnswer>> {
+        self.apply_shared(group.into_iter().map(Arc::new).collect()).await
+    }
     /// The visible versions, in the order asked; `None` where there is none.
     async fn heads(&self, tenant: &TenantId, pages: &[PageKey]) -> Result<Vec<Option<PageHead>>>;
     /// Hits of one side whose chunk its page's head lists, best first. All hits of one answer are of the same

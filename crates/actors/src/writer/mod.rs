@@ -76,9 +76,9 @@ impl Writer {
 
     async fn put(&self, page: NewPage) -> argiope_store::Result<()> {
         let n_bytes = (page.body.len() + page.markdown.len()) as u64;
-        self.wait
-            .insist(Self::KIND, || self.metrics.timed("pages", "put", self.stores.pages.put(page.clone())))
-            .await?;
+        let page = Arc::new(page);
+        let put = || self.metrics.timed("pages", "put", self.stores.pages.put_shared(Arc::clone(&page)));
+        self.wait.insist(Self::KIND, put).await?;
         self.metrics.stored_bytes(n_bytes);
         Ok(())
     }
@@ -89,7 +89,9 @@ impl Writer {
 
     async fn apply(&self, index: PageWrite) -> argiope_store::Result<()> {
         let n_chunks = index.new_chunks.len() as u64;
-        let apply = || self.metrics.timed("vectors", "apply", self.stores.vectors.apply(vec![index.clone()]));
+        let index = Arc::new(index);
+        let apply =
+            || self.metrics.timed("vectors", "apply", self.stores.vectors.apply_shared(vec![Arc::clone(&index)]));
         let answers = self.wait.insist(Self::KIND, apply).await?;
         if let Some(WriteAnswer::Fenced { seq }) = answers.first() {
             tracing::debug!(seq, "a newer version of the page is visible; this one changed nothing");

@@ -43,6 +43,7 @@ use bytes::Bytes;
 use place::Place;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use std::sync::Arc;
 
 /// The page store of a cluster.
 pub struct ObjectPages {
@@ -86,7 +87,7 @@ impl ObjectPages {
 
 #[async_trait]
 impl PageStore for ObjectPages {
-    async fn put(&self, page: NewPage) -> Result<()> {
+    async fn put_shared(&self, page: Arc<NewPage>) -> Result<()> {
         put::put(self, page).await
     }
 

@@ -23,10 +23,9 @@ use uuid::Uuid;
 /// a page has one lease.
 const MAX_PAUSE: Duration = Duration::from_millis(160);
 
-pub(super) async fn put(pages: &ObjectPages, page: NewPage) -> Result<()> {
+pub(super) async fn put(pages: &ObjectPages, page: Arc<NewPage>) -> Result<()> {
     let until = pages.deadline();
     let _permit = pages.permit(until).await?;
-    let page = Arc::new(page);
     let name = layout::page(&page.record.tenant, &page.record.key);
     let is_raw = page.retain == Retain::Raw;
     let new_body = if is_raw { Some(sealed_body(&page).await?) } else { None };

@@ -131,14 +131,14 @@ impl VectorStore for QdrantVectors {
         &self.0.model
     }
 
-    async fn apply(&self, group: Vec<PageWrite>) -> Result<Vec<WriteAnswer>> {
+    async fn apply_shared(&self, group: Vec<Arc<PageWrite>>) -> Result<Vec<WriteAnswer>> {
         if group.is_empty() {
             return Ok(Vec::new());
         }
         let until = Instant::now() + self.0.options.write_timeout;
         let _permit = self.0.permit(until).await?;
         let shared = Arc::clone(&self.0);
-        let prepare = move || group.into_iter().map(|write| write::prepare(&shared, write)).collect::<Result<Vec<_>>>();
+        let prepare = move || group.iter().map(|write| write::prepare(&shared, write)).collect::<Result<Vec<_>>>();
         let writes = compute(prepare).await?;
         write::apply(&self.0, writes, until).await
     }

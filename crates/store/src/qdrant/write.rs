@@ -84,23 +84,23 @@ fn lose(page: &mut PagePlan<Outgoing>, winner: &[ChunkId], upserted: Vec<ChunkId
 }
 
 /// Makes a write ready for the server: BM25 and payloads, which take CPU.
-pub(super) fn prepare(shared: &Shared, write: PageWrite) -> Result<PreparedWrite<Outgoing>> {
+pub(super) fn prepare(shared: &Shared, write: &PageWrite) -> Result<PreparedWrite<Outgoing>> {
     if i64::try_from(write.head.seq).is_err() {
         return Err(Error::Corrupt { what: format!("seq of {}", write.head.url), detail: write.head.seq.to_string() });
     }
     let seq = write.head.seq;
-    let points = write.new_chunks.into_iter().map(|chunk| outgoing_chunk(shared, chunk, seq)).collect::<Result<_>>()?;
-    Ok(PreparedWrite { head: write.head, points, moved: write.moved, stale: write.stale })
+    let points = write.new_chunks.iter().map(|chunk| outgoing_chunk(shared, chunk, seq)).collect::<Result<_>>()?;
+    Ok(PreparedWrite { head: write.head.clone(), points, moved: write.moved.clone(), stale: write.stale.clone() })
 }
 
-fn outgoing_chunk(shared: &Shared, chunk: ChunkPoint, seq: u64) -> Result<(ChunkId, Outgoing)> {
+fn outgoing_chunk(shared: &Shared, chunk: &ChunkPoint, seq: u64) -> Result<(ChunkId, Outgoing)> {
     shared.model.check(&chunk.dense, || format!("vector of chunk {}", chunk.id))?;
     shared.lexical.note_stored(chunk.payload.language.as_deref());
     let words = shared.lexical.embed_chunk(&chunk.payload)?;
     let texts = [&chunk.payload.text, &chunk.payload.title, &chunk.payload.url].map(String::len);
     // The fields besides the texts, and the names of all of them.
     let n_bytes = chunk.dense.len() * 4 + words.indices.len() * 8 + texts.iter().sum::<usize>() + 512;
-    let mut vectors = HashMap::from([(DENSE.to_owned(), Vector::from(chunk.dense))]);
+    let mut vectors = HashMap::from([(DENSE.to_owned(), Vector::from(chunk.dense.clone()))]);
     if !words.indices.is_empty() {
         let words = SparseVector { values: words.values, indices: words.indices };
         vectors.insert(BM25.to_owned(), words.into());

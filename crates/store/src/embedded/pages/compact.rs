@@ -100,7 +100,7 @@ fn move_owner(group: &mut Group<'_>, owner: &Owner, from: &[u32]) -> Result<()> 
             for frame in page.revisit.iter_mut().chain(&mut page.markdown) {
                 *frame = moved_or_kept(group, frame, from)?;
             }
-            group.tables.set_page(key, &page)
+            group.tables.set_page(key, &page.row())
         }
         Owner::Body(hash) => {
             let Some(mut body) = group.tables.body(hash)? else { return Ok(()) };

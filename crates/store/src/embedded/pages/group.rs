@@ -1,7 +1,7 @@
 //! What one command changes: frames appended, references moved, dead bytes counted. Nothing of a group holds
 //! before [`Group::finish`] and the commit of its transaction.
 
-use super::index::{StoredBody, StoredPage, Tables, Totals, page_key, segment_key};
+use super::index::{PageRow, StoredBody, StoredPage, Tables, Totals, page_key, segment_key};
 use super::segment::{Appender, FrameRef, read_raw};
 use crate::pages::NewPage;
 use crate::pages::warc;
@@ -53,8 +53,8 @@ impl<'t> Group<'t> {
             }
             _ => None,
         };
-        let stored = StoredPage {
-            record: page.record.clone(),
+        let stored = PageRow {
+            record: &page.record,
             body: response.as_ref().map(|response| response.body),
             revisit: response.and_then(|response| response.revisit),
             markdown,
@@ -73,7 +73,7 @@ impl<'t> Group<'t> {
         let Some(mut stored) = self.tables.page(&key)? else { return Ok(()) };
         if stored.record.seq <= record.seq {
             stored.record = record.clone();
-            self.tables.set_page(&key, &stored)?;
+            self.tables.set_page(&key, &stored.row())?;
         }
         Ok(())
     }

@@ -14,6 +14,8 @@ use xxhash_rust::xxh3::Xxh3;
 /// Format of the index's records. Raise it with any change of a record type below or of `PageRecord`.
 const FORMAT: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
+/// Room for most records: a page with a hundred links.
+const ROW_BYTES: usize = 8 * 1024;
 
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 pub(super) const PAGES: Rows = TableDefinition::new("pages");
@@ -23,7 +25,7 @@ const META: Rows = TableDefinition::new("meta");
 const TOTALS_KEY: &[u8] = b"totals";
 
 /// A page: its record, and where its bytes are.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct StoredPage {
     pub(super) record: PageRecord,
     /// Key into `bodies`.
@@ -31,6 +33,21 @@ pub(super) struct StoredPage {
     /// The page's own `revisit` record; `None` when the body's first record is this page's response.
     pub(super) revisit: Option<FrameRef>,
     pub(super) markdown: Option<FrameRef>,
+}
+
+/// A [`StoredPage`] as it is written: the record, with its links, is not copied for it. The same fields in the same order.
+#[derive(Debug, Serialize)]
+pub(super) struct PageRow<'r> {
+    pub(super) record: &'r PageRecord,
+    pub(super) body: Option<[u8; 32]>,
+    pub(super) revisit: Option<FrameRef>,
+    pub(super) markdown: Option<FrameRef>,
+}
+
+impl StoredPage {
+    pub(super) const fn row(&self) -> PageRow<'_> {
+        PageRow { record: &self.record, body: self.body, revisit: self.revisit, markdown: self.markdown }
+    }
 }
 
 /// A body and the response record that holds it, shared by all pages with an equal body.
@@ -82,7 +99,9 @@ pub(super) fn segment_number(key: &[u8]) -> Result<u32> {
 
 /// A record as stored: format byte, postcard, xxh3 over key and both.
 pub(super) fn seal<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>> {
-    let mut bytes = postcard::to_extend(value, vec![FORMAT]).map_err(|e| Error::engine("encode an index record", e))?;
+    let mut bytes = Vec::with_capacity(ROW_BYTES);
+    bytes.push(FORMAT);
+    let mut bytes = postcard::to_extend(value, bytes).map_err(|e| Error::engine("encode an index record", e))?;
     let checksum = checksum(key, &bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     Ok(bytes)
@@ -150,7 +169,7 @@ impl<'t> Tables<'t> {
         get(&self.pages, "pages", key)
     }
 
-    pub(super) fn set_page(&mut self, key: &[u8], page: &StoredPage) -> Result<()> {
+    pub(super) fn set_page(&mut self, key: &[u8], page: &PageRow<'_>) -> Result<()> {
         set(&mut self.pages, key, page)
     }
 

@@ -161,14 +161,14 @@ impl Drop for EmbeddedPages {
 
 #[async_trait]
 impl PageStore for EmbeddedPages {
-    async fn put(&self, page: NewPage) -> Result<()> {
+    async fn put_shared(&self, page: Arc<NewPage>) -> Result<()> {
         if page.retain == Retain::Raw && *blake3::hash(&page.body).as_bytes() != page.record.body_hash {
             let what = format!("the new body of {}", page.record.url.as_str());
             return Err(Error::Corrupt { what, detail: "it does not match the record's hash".to_owned() });
         }
         let header_bytes: usize = page.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         let bytes = (page.body.len() + page.markdown.len() + header_bytes) as u64;
-        self.change(Change::Put(Box::new(page)), bytes).await
+        self.change(Change::Put(page), bytes).await
     }
 
     async fn touch(&self, record: PageRecord) -> Result<()> {

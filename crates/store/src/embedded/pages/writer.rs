@@ -23,7 +23,7 @@ const MAX_GROUP_BYTES: u64 = 8 * 1024 * 1024;
 /// What the writer is asked to do.
 #[derive(Debug)]
 pub(super) enum Change {
-    Put(Box<NewPage>),
+    Put(Arc<NewPage>),
     Touch(Box<PageRecord>),
     Delete(TenantId, PageKey),
 }

@@ -228,7 +228,7 @@ impl VectorStore for EmbeddedVectors {
         &self.shared.model
     }
 
-    async fn apply(&self, group: Vec<PageWrite>) -> Result<Vec<WriteAnswer>> {
+    async fn apply_shared(&self, group: Vec<Arc<PageWrite>>) -> Result<Vec<WriteAnswer>> {
         if group.is_empty() {
             return Ok(Vec::new());
         }
@@ -240,7 +240,7 @@ impl VectorStore for EmbeddedVectors {
         let writes = self
             .compute(move || {
                 caught("prepare a write", || {
-                    group.into_iter().map(|write| prepare(&shared, write)).collect::<Result<Vec<_>>>()
+                    group.iter().map(|write| prepare(&shared, write)).collect::<Result<Vec<_>>>()
                 })
             })
             .await?;
@@ -297,17 +297,17 @@ impl VectorStore for EmbeddedVectors {
 }
 
 /// Makes a write ready for the engine: BM25 and payloads, which take CPU and need no lock.
-fn prepare(shared: &Shared, write: PageWrite) -> Result<PreparedPoints> {
-    let points = write.new_chunks.into_iter().map(|chunk| prepare_chunk(shared, chunk));
+fn prepare(shared: &Shared, write: &PageWrite) -> Result<PreparedPoints> {
+    let points = write.new_chunks.iter().map(|chunk| prepare_chunk(shared, chunk));
     let points = points.collect::<Result<_>>()?;
-    Ok(PreparedPoints { head: write.head, points, moved: write.moved, stale: write.stale })
+    Ok(PreparedPoints { head: write.head.clone(), points, moved: write.moved.clone(), stale: write.stale.clone() })
 }
 
-fn prepare_chunk(shared: &Shared, chunk: ChunkPoint) -> Result<(ChunkId, PointStructPersisted)> {
+fn prepare_chunk(shared: &Shared, chunk: &ChunkPoint) -> Result<(ChunkId, PointStructPersisted)> {
     shared.model.check(&chunk.dense, || format!("vector of chunk {}", chunk.id))?;
     shared.lexical.note_stored(chunk.payload.language.as_deref());
     let words = shared.lexical.embed_chunk(&chunk.payload)?;
-    let mut vectors = HashMap::from([(DENSE.into(), VectorPersisted::Dense(chunk.dense))]);
+    let mut vectors = HashMap::from([(DENSE.into(), VectorPersisted::Dense(chunk.dense.clone()))]);
     if !words.indices.is_empty() {
         vectors.insert(BM25.into(), VectorPersisted::Sparse(words));
     }
