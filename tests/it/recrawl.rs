@@ -57,3 +57,40 @@ fn a_second_crawl_embeds_only_what_changed() {
     assert!((0..14).filter(|n| ![EDITED, TOUCHED].contains(n)).all(same));
     assert_eq!(place.verify()["heads"], 14);
 }
+
+/// Bytes of responses that are kept.
+fn kept_bytes(place: &Place) -> u64 {
+    let Ok(segments) = std::fs::read_dir(place.data_dir().join("pages/segments")) else { return 0 };
+    segments.map(|entry| entry.and_then(|entry| entry.metadata()).expect("a segment").len()).sum()
+}
+
+/// Links and validators are in the record. Who asks for more later gets it: "unchanged" is said only of what is kept.
+#[test]
+fn a_crawl_for_links_keeps_no_responses_and_a_later_one_that_wants_them_gets_them() {
+    let content = Generated::new(0, N_PAGES, 5);
+    let origin = Origin::start(Site::builder().host("h0.test", content, Behaviour::default()));
+    let place = Place::new();
+    let crawl = |words: &[&str]| {
+        origin.site().log().clear();
+        let ended = place.crawl(&origin.seeds(), &[&["--delay", "0", "--per-host", "4"], words].concat());
+        let n_unmodified = origin.log().iter().filter(|entry| entry.status == 304).count();
+        (ended, n_unmodified)
+    };
+
+    crawl(&["--process", "links"]).0.check_ledger(0, [15, 0, 10, 0]);
+    assert_eq!(kept_bytes(&place), 0);
+    let pages = place.export();
+    assert!(pages.values().any(|page| page["links"].as_array().is_some_and(|links| links.len() > 1)), "{pages:?}");
+    let (again, n_unmodified) = crawl(&["--process", "links"]);
+    again.check_ledger(0, [0, 15, 10, 0]);
+    assert!(n_unmodified >= 14, "{n_unmodified} answers of 304");
+
+    crawl(&["--process", "links", "--retain", "raw"]).0.check_ledger(0, [15, 0, 10, 0]);
+    let n_raw = kept_bytes(&place);
+    assert!(n_raw > 0);
+    crawl(&["--process", "links"]).0.check_ledger(0, [0, 15, 10, 0]);
+    assert_eq!(kept_bytes(&place), n_raw, "a page that is as it was keeps what was kept of it");
+    crawl(&["--process", "markdown"]).0.check_ledger(0, [15, 0, 10, 0]);
+    assert!(place.export().values().all(|page| page["markdown"].as_str().is_some_and(|text| !text.is_empty())));
+    place.verify();
+}

@@ -31,6 +31,18 @@ pub enum Retain {
     None,
 }
 
+impl Retain {
+    /// What stays when nobody says: a job that asks for links is served by the record, which has them and the
+    /// validators; of text that was made of a page the response stays too.
+    #[must_use]
+    pub const fn of(process: ProcessMode) -> Self {
+        match process {
+            ProcessMode::Links => Self::None,
+            ProcessMode::Markdown | ProcessMode::Vectors => Self::Raw,
+        }
+    }
+}
+
 /// How far from its seeds a job may go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -24,12 +24,24 @@ pub struct NewPage {
     /// Response header fields in order, for the WARC record. Names lower case. Fields whose name is no token are
     /// left out, line breaks inside values become spaces.
     pub headers: HeaderFields,
-    /// The decoded body. Its BLAKE3 is `record.body_hash`.
+    /// The decoded body; only looked at when it stays. Its BLAKE3 is `record.body_hash`.
     pub body: Bytes,
     /// Its Markdown; empty when none was made.
     pub markdown: String,
     /// What of it stays.
     pub retain: Retain,
+}
+
+/// `PageRecord::extraction` of a page without text.
+const NO_TEXT: &str = "none";
+
+/// Whether a stored page has what `retain` asks for. Of what gives no text no Markdown can be missing.
+pub(crate) fn holds(record: &PageRecord, has_body: bool, has_markdown: bool, retain: Retain) -> bool {
+    match retain {
+        Retain::Raw => has_body,
+        Retain::Markdown => has_markdown || record.extraction == NO_TEXT,
+        Retain::None => true,
+    }
 }
 
 /// The durable store of pages. A call returns when what it wrote is synced.
@@ -51,6 +63,9 @@ pub trait PageStore: Send + Sync + 'static {
     async fn touch(&self, record: PageRecord) -> Result<()>;
     /// The record.
     async fn record(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<PageRecord>>;
+    /// The record of a page of which at least as much is kept as `retain` asks for: then nothing is missing when the
+    /// page is found unchanged.
+    async fn record_with(&self, tenant: &TenantId, key: &PageKey, retain: Retain) -> Result<Option<PageRecord>>;
     /// The decoded body, when it was retained.
     async fn body(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<Bytes>>;
     /// The response's header fields, when the body was retained. The fields that described the body on the wire

@@ -5,13 +5,13 @@ use argiope_content::chunk::CHUNKER_VERSION;
 use argiope_protocol::{JobSpec, PageKey, PageRecord, ProcessMode};
 
 /// The page's record, when "unchanged" would be a true answer for this job: it was processed at least as far,
-/// by the same chunker, and its chunks are in the index.
+/// by the same chunker, what the job keeps of it is kept, and its chunks are in the index.
 pub(super) async fn usable_prior(
     stores: &Stores,
     spec: &JobSpec,
     key: &PageKey,
 ) -> argiope_store::Result<Option<PageRecord>> {
-    let Some(record) = stores.pages.record(&spec.tenant, key).await? else { return Ok(None) };
+    let Some(record) = stores.pages.record_with(&spec.tenant, key, spec.retain).await? else { return Ok(None) };
     if record.process < spec.process || record.chunker_version != CHUNKER_VERSION {
         return Ok(None);
     }

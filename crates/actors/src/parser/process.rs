@@ -8,6 +8,7 @@ use argiope_content::chunk::{CHUNKER_VERSION, Chunk, ChunkLimits, chunk};
 use argiope_content::page::{self, Depth, PageInput, ParsedPage, Problem};
 use argiope_content::sitemap;
 use argiope_egress::FetchResponse;
+use argiope_protocol::job::Retain;
 use argiope_protocol::{
     Candidate, CanonicalUrl, ChunkId, ChunkRecord, FetchFacts, Lease, PageKey, PageRecord, ProcessMode, SkipReason,
     Timestamp, UrlKind, UrlSource,
@@ -163,13 +164,12 @@ impl Input<'_> {
             outlinks: Vec::<CanonicalUrl>::new(),
             problems: parsed.problems.iter().map(|problem| problem.code().to_owned()).collect(),
         };
-        NewPage {
-            record,
-            headers: response.headers.clone(),
-            body: response.body.clone(),
-            markdown: parsed.markdown,
-            retain: spec.retain,
-        }
+        // What does not stay takes no room on its way.
+        let (headers, body) = match spec.retain {
+            Retain::Raw => (response.headers.clone(), response.body.clone()),
+            Retain::Markdown | Retain::None => Default::default(),
+        };
+        NewPage { record, headers, body, markdown: parsed.markdown, retain: spec.retain }
     }
 }
 

@@ -1,9 +1,10 @@
 //! `argiope export ID --format jsonl|markdown --out DIR`.
 
-use super::{Context, jobs};
+use super::{Context, jobs, output};
 use crate::api::{PageView, page};
 use crate::control::Session;
 use crate::errors::{CliError, Result};
+use argiope_protocol::job::Retain;
 use argiope_protocol::{CanonicalUrl, PageKey};
 use clap::{Args, ValueEnum};
 use std::io::Write;
@@ -46,10 +47,14 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<u8> {
         after = page::parse_cursor(&next);
     }
     writer.finish()?;
-    let n_pages = writer.n_pages;
+    let (n_pages, retain) = (writer.n_pages, job.spec.retain);
+    if retain == Retain::None {
+        output::note("the job kept no text of its pages (retain = none): what was written are links and facts");
+    }
     context.output.text(format!("{n_pages} pages written to {}", arguments.out.display()));
     context.output.object(&serde_json::json!({
-        "event": "summary", "job": job.id, "pages": n_pages, "without_record": n_without, "out": arguments.out,
+        "event": "summary", "job": job.id, "pages": n_pages, "without_record": n_without, "retain": retain,
+        "out": arguments.out,
     }));
     Ok(0)
 }

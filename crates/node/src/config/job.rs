@@ -84,6 +84,7 @@ fn typed(json: &Json) -> Typed {
 mod tests {
     use super::*;
     use crate::config::{Inputs, Layer, Platform, build};
+    use argiope_protocol::job::Retain;
 
     fn config() -> Config {
         let mut flags = Layer::new();
@@ -105,6 +106,16 @@ mod tests {
         assert_eq!((crawl.limits.max_pages, crawl.sitemaps), (7, false));
         assert_eq!(crawl.politeness.delay, std::time::Duration::from_millis(500));
         assert_eq!(crawl.scope.include, ["/a/"]);
+    }
+
+    #[test]
+    fn what_stays_follows_from_how_far_pages_are_processed_unless_it_is_said() {
+        let retained = |body: &str| settings(body).0.retain;
+        assert_eq!(retained("{}"), Retain::Raw);
+        assert_eq!(retained(r#"{"process": "markdown"}"#), Retain::Raw);
+        assert_eq!(retained(r#"{"process": "links"}"#), Retain::None);
+        assert_eq!(retained(r#"{"process": "links", "retain": "raw"}"#), Retain::Raw);
+        assert_eq!(retained(r#"{"retain": "none"}"#), Retain::None);
     }
 
     #[test]

@@ -88,6 +88,11 @@ pub(crate) fn resolve(effective: Effectives, platform: &Platform, mistakes: &mut
 }
 
 pub(super) fn crawl(read: &Read<'_>, contact: Option<String>) -> Crawl {
+    let process = match read.text("crawl.process").as_str() {
+        "links" => ProcessMode::Links,
+        "markdown" => ProcessMode::Markdown,
+        _ => ProcessMode::Vectors,
+    };
     Crawl {
         contact,
         limits: Limits {
@@ -114,15 +119,12 @@ pub(super) fn crawl(read: &Read<'_>, contact: Option<String>) -> Crawl {
             include: read.list("crawl.include"),
             exclude: read.list("crawl.exclude"),
         },
-        process: match read.text("crawl.process").as_str() {
-            "links" => ProcessMode::Links,
-            "markdown" => ProcessMode::Markdown,
-            _ => ProcessMode::Vectors,
-        },
+        process,
         retain: match read.text("crawl.retain").as_str() {
+            "raw" => Retain::Raw,
             "markdown" => Retain::Markdown,
             "none" => Retain::None,
-            _ => Retain::Raw,
+            _ => Retain::of(process),
         },
         sitemaps: read.bool("crawl.sitemaps"),
         concurrency: read.small("crawl.concurrency"),

@@ -120,7 +120,7 @@ pub(crate) const SECTIONS: &[&str] = &[
 /// What pages become.
 pub(crate) const PROCESS: &[&str] = &["links", "markdown", "vectors"];
 /// What stays on disk.
-pub(crate) const RETAIN: &[&str] = &["raw", "markdown", "none"];
+pub(crate) const RETAIN: &[&str] = &["auto", "raw", "markdown", "none"];
 /// What a node does.
 pub(crate) const ROLES: &[&str] = &["control", "frontier", "fetch", "render", "embed"];
 /// Where the frontier is.
@@ -163,7 +163,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("crawl.per_ip", Kind::Int(1, 4_096), Default::Int(2), "Connections at once to one address; `per_host` raises it when that is more."),
     key("crawl.max_rate", Kind::Float(0.0, 100_000.0), Default::Float(0.0), "Requests a second over all hosts; 0: no bound but the hosts' own."),
     key("crawl.process", Kind::Choice(PROCESS), Default::Text("vectors"), "How far pages are processed."),
-    key("crawl.retain", Kind::Choice(RETAIN), Default::Text("raw"), "What of a fetched page stays on disk."),
+    key("crawl.retain", Kind::Choice(RETAIN), Default::Text("auto"), "What of a fetched page stays on disk; auto: raw, but none when only links are asked for."),
     key("crawl.scope", Kind::Choice(SCOPES), Default::Text("directory"), "How far from its seeds a crawl may go."),
     key("crawl.include", Kind::Regexes, Default::Nothing, "When there are any, one must match the URL (seeds are exempt)."),
     key("crawl.exclude", Kind::Regexes, Default::Nothing, "None may match the URL."),

@@ -125,6 +125,11 @@ async fn retain_says_what_stays(store: &impl PageStore) -> Result<()> {
         assert_eq!(store.headers(&tenant, &key).await?.is_some(), has_body, "{retain:?}");
         assert_eq!(store.markdown(&tenant, &key).await?.is_some(), has_markdown, "{retain:?}");
         assert_eq!(store.record(&tenant, &key).await?.map(|record| record.seq), Some(seq), "{retain:?}");
+        let wanted = [(Retain::Raw, has_body), (Retain::Markdown, has_markdown), (Retain::None, true)];
+        for (wanted, is_kept) in wanted {
+            let found = store.record_with(&tenant, &key, wanted).await?;
+            assert_eq!(found.map(|record| record.seq), is_kept.then_some(seq), "{wanted:?} of {retain:?}");
+        }
     }
     store.put(NewPage { markdown: String::new(), ..new_page(&url, 9, b"text") }).await?;
     assert_eq!(store.markdown(&tenant, &key).await?, None);

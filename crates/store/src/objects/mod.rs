@@ -35,15 +35,17 @@ mod verify;
 pub use options::{BucketOptions, Clock, Location, ObjectOptions};
 
 use crate::error::ServerFault;
-use crate::pages::{HeaderFields, NewPage, PageStore};
+use crate::pages::{HeaderFields, NewPage, PageStore, holds};
 use crate::{Error, Result};
+use argiope_protocol::job::Retain;
 use argiope_protocol::{Epoch, PageKey, PageRecord, TenantId};
 use async_trait::async_trait;
 use bytes::Bytes;
+use codec::StoredPage;
 use place::Place;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use std::sync::Arc;
 
 /// The page store of a cluster.
 pub struct ObjectPages {
@@ -97,6 +99,11 @@ impl PageStore for ObjectPages {
 
     async fn record(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<PageRecord>> {
         Ok(read::page(self, tenant, key).await?.map(|page| page.record))
+    }
+
+    async fn record_with(&self, tenant: &TenantId, key: &PageKey, retain: Retain) -> Result<Option<PageRecord>> {
+        let holds = |page: &StoredPage| holds(&page.record, page.response.is_some(), page.markdown.is_some(), retain);
+        Ok(read::page(self, tenant, key).await?.filter(holds).map(|page| page.record))
     }
 
     async fn body(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<Bytes>> {

@@ -180,6 +180,11 @@ impl PageStore for EmbeddedPages {
         self.ask(move |shared| shared.record(&tenant, &key)).await
     }
 
+    async fn record_with(&self, tenant: &TenantId, key: &PageKey, retain: Retain) -> Result<Option<PageRecord>> {
+        let (tenant, key) = (tenant.clone(), *key);
+        self.ask(move |shared| shared.record_with(&tenant, &key, retain)).await
+    }
+
     async fn body(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<Bytes>> {
         let (tenant, key) = (tenant.clone(), *key);
         self.ask(move |shared| shared.body(&tenant, &key)).await

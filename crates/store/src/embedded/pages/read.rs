@@ -4,8 +4,9 @@
 use super::index::{self, PAGES, StoredPage, View, page_key};
 use super::segment::{FrameRef, OpenFrame, read_frame};
 use super::{PageStats, writer};
-use crate::pages::HeaderFields;
+use crate::pages::{HeaderFields, holds};
 use crate::{Error, Result};
+use argiope_protocol::job::Retain;
 use argiope_protocol::{PageKey, PageRecord, TenantId};
 use bytes::Bytes;
 use redb::Database;
@@ -44,6 +45,12 @@ impl Shared {
 
     pub(super) fn record(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<PageRecord>> {
         self.with_database(|database| Ok(View::begin(database)?.page(tenant, key)?.map(|page| page.record)))
+    }
+
+    pub(super) fn record_with(&self, tenant: &TenantId, key: &PageKey, retain: Retain) -> Result<Option<PageRecord>> {
+        let page = self.with_database(|database| View::begin(database)?.page(tenant, key))?;
+        let holds = |page: &StoredPage| holds(&page.record, page.body.is_some(), page.markdown.is_some(), retain);
+        Ok(page.filter(holds).map(|page| page.record))
     }
 
     pub(super) fn body(&self, tenant: &TenantId, key: &PageKey) -> Result<Option<Bytes>> {
