@@ -17,6 +17,8 @@ struct Node {
     kind: Kind,
     parent: u32,
     end: u32,
+    /// Which node of the document it was.
+    id: NodeId,
 }
 
 enum Kind {
@@ -26,7 +28,8 @@ enum Kind {
 }
 
 impl Dom {
-    /// Lays the document out.
+    /// Lays the document out. Texts and attributes are moved, not copied: the document has none until
+    /// [`Dom::give_back`].
     ///
     /// # Errors
     /// When it is deeper or larger than the guard allows: what moves whole subtrees while parsing can pass the
@@ -49,10 +52,10 @@ impl Dom {
                 continue;
             };
             let parent = *parent;
-            let Some((kind, first_child, sibling)) = tree.query_node(&id, read_node) else { break };
+            let Some((kind, first_child, sibling)) = tree.update_node(&id, take_node) else { break };
             *next = if depth == 1 { None } else { sibling };
             let index = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
-            nodes.push(Node { kind, parent, end: index + 1 });
+            nodes.push(Node { kind, parent, end: index + 1, id });
             if nodes.len() > 2 * MAX_NODES {
                 return Err(Problem::TooManyNodes);
             }
@@ -64,6 +67,17 @@ impl Dom {
             }
         }
         Ok(Self { nodes })
+    }
+
+    /// Gives the document copies of what was taken of it.
+    pub(super) fn give_back(&self, document: &Document) {
+        for node in &self.nodes {
+            document.tree.update_node(&node.id, |place| match (&node.kind, &mut place.data) {
+                (Kind::Text(text), NodeData::Text { contents }) => contents.clone_from(text),
+                (Kind::Element { attributes, .. }, NodeData::Element(element)) => element.attrs.clone_from(attributes),
+                _ => {}
+            });
+        }
     }
 
     /// Number of nodes.
@@ -163,11 +177,11 @@ pub(super) const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200B}' | '\u{AD}' | '\u{FEFF}' | '\u{2060}')
 }
 
-fn read_node(node: &TreeNode) -> (Kind, Option<NodeId>, Option<NodeId>) {
-    let kind = match &node.data {
-        NodeData::Text { contents } => Kind::Text(contents.clone()),
+fn take_node(node: &mut TreeNode) -> (Kind, Option<NodeId>, Option<NodeId>) {
+    let kind = match &mut node.data {
+        NodeData::Text { contents } => Kind::Text(std::mem::take(contents)),
         NodeData::Element(element) => {
-            Kind::Element { tag: Tag::of(&element.name.local), attributes: element.attrs.clone() }
+            Kind::Element { tag: Tag::of(&element.name.local), attributes: std::mem::take(&mut element.attrs) }
         }
         _ => Kind::Other,
     };
@@ -307,6 +321,15 @@ impl Count {
 }
 
 fn text_weight(text: &str) -> u32 {
+    if text.is_ascii() {
+        let (mut weight, mut is_in_word) = (0, false);
+        for byte in text.bytes() {
+            let is_word = !matches!(byte, b' ' | b'\t'..=b'\r');
+            weight += u32::from(is_word) + u32::from(is_word && !is_in_word);
+            is_in_word = is_word;
+        }
+        return weight;
+    }
     let weight = text.split_whitespace().map(|word| word.chars().count() + 1).sum::<usize>();
     u32::try_from(weight).unwrap_or(u32::MAX)
 }

@@ -10,6 +10,7 @@ use argiope_protocol::url::InvalidUrl;
 use argiope_protocol::{CanonicalUrl, PageKey};
 use std::collections::{HashMap, HashSet};
 use url::Url;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Longest title, description or generator that is kept, in bytes.
 const MAX_TEXT_BYTES: usize = 2048;
@@ -69,7 +70,9 @@ pub(super) struct Collector<'a> {
     metadata: Metadata,
     feeds: Vec<String>,
     raw_links: Vec<(String, bool)>,
-    raw_index: HashMap<String, usize>,
+    /// Places in `raw_links` by the text's hash. Of two texts with one hash the later is not found again: its links are
+    /// one only at the end, by their page.
+    raw_index: HashMap<u64, usize>,
     n_links_over: u32,
     n_documentation_signs: u32,
 }
@@ -191,14 +194,16 @@ impl<'a> Collector<'a> {
         if target.is_empty() || has_foreign_scheme(target) {
             return;
         }
-        if let Some(link) = self.raw_index.get(target).and_then(|&index| self.raw_links.get_mut(index)) {
+        let hash = xxh3_64(target.as_bytes());
+        let known = self.raw_index.get(&hash).and_then(|&index| self.raw_links.get_mut(index));
+        if let Some(link) = known.filter(|link| link.0 == target) {
             link.1 &= nofollow;
         } else if target.len() > MAX_HREF_BYTES
             || self.raw_links.len() >= self.input.max_links.saturating_mul(MAX_RAW_LINKS_FACTOR)
         {
             self.n_links_over = self.n_links_over.saturating_add(1);
         } else {
-            self.raw_index.insert(target.to_owned(), self.raw_links.len());
+            self.raw_index.entry(hash).or_insert(self.raw_links.len());
             self.raw_links.push((target.to_owned(), nofollow));
         }
     }

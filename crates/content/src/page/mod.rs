@@ -278,6 +278,9 @@ fn write_main_content(
         container.is_none() && evidence != container::Evidence::Documentation && facts.fits_readability(dom);
     // A tree that is not asked again goes before the Markdown is written.
     let document = may_be_article.then_some(document);
+    if let Some(document) = &document {
+        dom.give_back(document);
+    }
     if let Some(document) = document
         && let Some(rendered) = article::render(document, &page.title, base, facts.unlinked_text(dom))
     {
