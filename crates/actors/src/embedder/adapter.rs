@@ -29,6 +29,26 @@ pub trait Embedder: Send + Sync {
     /// # Cancel
     /// Dropping the future ends the work after the batch under way.
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError>;
+
+    /// The vectors of texts that [`Embedder::tokenizer`] has read already, as [`Embedder::embed`] gives them.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed`].
+    ///
+    /// # Cancel
+    /// As [`Embedder::embed`].
+    async fn embed_read(&self, texts: Vec<ReadText<'_>>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.embed(texts.into_iter().map(|read| read.text.to_owned()).collect()).await
+    }
+}
+
+/// A text, and the ids of its tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadText<'t> {
+    /// The text.
+    pub text: &'t str,
+    /// Its tokens' ids.
+    pub token_ids: &'t [u32],
 }
 
 /// Why texts have no vectors. Each variant is one kind.

@@ -11,7 +11,7 @@ pub mod openai;
 mod shared;
 mod stage;
 
-pub use adapter::{EmbedError, Embedder};
+pub use adapter::{EmbedError, Embedder, ReadText};
 pub use local::LocalEmbedder;
 pub use openai::{OpenAiEmbedder, OpenAiOptions};
 pub use shared::SharedEmbedder;

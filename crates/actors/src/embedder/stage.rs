@@ -1,6 +1,6 @@
 //! Embeds what is new of a page and passes it to the writer.
 
-use super::adapter::Embedder;
+use super::adapter::{Embedder, ReadText};
 use super::core::difference;
 use crate::flow::{EmbedTask, Work, WriteKind, WriteTask};
 use crate::metrics::Metrics;
@@ -61,10 +61,10 @@ impl EmbedStage {
         let found = difference(&record.chunks, heads.first().and_then(Option::as_ref));
         let new: Vec<(usize, &Chunk)> =
             found.new.iter().filter_map(|place| chunks.get(*place).map(|chunk| (*place, chunk))).collect();
-        let n_tokens = new.iter().map(|(_, chunk)| u64::from(chunk.tokens)).sum();
-        let texts = new.iter().map(|(_, chunk)| chunk.embedded_text.clone()).collect();
+        let n_tokens = new.iter().map(|(_, chunk)| u64::from(chunk.n_tokens())).sum();
+        let read = new.iter().map(|(_, chunk)| ReadText { text: &chunk.embedded_text, token_ids: &chunk.token_ids });
         let began = Instant::now();
-        let vectors = self.embedder.embed(texts).await.map_err(|error| {
+        let vectors = self.embedder.embed_read(read.collect()).await.map_err(|error| {
             tracing::warn!(%url, %error, "chunks not embedded, the page is tried again");
             FailReason::Embed
         })?;

@@ -186,7 +186,7 @@ fn chunk_records(lease: &Lease, key: &PageKey, chunks: &[Chunk]) -> Vec<ChunkRec
             heading_path: chunk.heading_path.clone(),
             anchor: chunk.anchor.clone(),
             range: chunk.range,
-            tokens: chunk.tokens,
+            tokens: chunk.n_tokens(),
         }
     });
     records.collect()

@@ -69,8 +69,16 @@ pub struct Chunk {
     pub anchor: Option<String>,
     /// Start and end byte in the Markdown.
     pub range: (u32, u32),
+    /// The embedded text's tokens, by the tokenizer that measured it.
+    pub token_ids: Vec<u32>,
+}
+
+impl Chunk {
     /// Tokens of the embedded text.
-    pub tokens: u32,
+    #[must_use]
+    pub fn n_tokens(&self) -> u32 {
+        saturated(self.token_ids.len())
+    }
 }
 
 /// Cuts `markdown` into passages. `headings` are the page's, with the byte offsets of their lines.
@@ -174,7 +182,7 @@ fn finish(
     };
     Chunk {
         hash,
-        tokens: saturated(scale.tokens(&embedded_text)),
+        token_ids: scale.token_ids(&embedded_text),
         heading_path: outline.path(),
         anchor: outline.anchor(),
         range: (saturated(range.start), saturated(range.end)),

@@ -160,7 +160,7 @@ fn headings_that_point_nowhere_are_ignored() {
     let headings = [heading(3, 0), heading(1, 200), heading(0, 9), heading(usize::MAX, 1)];
     let chunks = chunk("a\n\nb é", &headings, &"t".repeat(9_000), StaticModel::builtin().tokenizer(), SMALL);
     assert_eq!(chunks.last().map(|chunk| chunk.range), Some((3, 7)));
-    assert!(chunks.iter().all(|chunk| chunk.tokens <= 60));
+    assert!(chunks.iter().all(|chunk| chunk.n_tokens() <= 60));
 }
 
 #[test]
@@ -222,7 +222,7 @@ proptest! {
             end = to;
             prop_assert!(fences_are_closed(&chunk.text), "{}", chunk.text);
             prop_assert!(fences_are_closed(&chunk.embedded_text), "{}", chunk.embedded_text);
-            prop_assert!(chunk.tokens as usize <= max + CUT_WORD_SLACK_TOKENS, "{} > {}: {}", chunk.tokens, max, chunk.embedded_text);
+            prop_assert!(chunk.token_ids.len() <= max + CUT_WORD_SLACK_TOKENS, "{} > {}: {}", chunk.n_tokens(), max, chunk.embedded_text);
             prop_assert_eq!(chunk.hash, ChunkHash::of(CHUNKER_VERSION, &chunk.embedded_text));
         }
         prop_assert_eq!(markdown.get(end..).map(str::trim), Some(""));

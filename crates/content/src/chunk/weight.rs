@@ -21,10 +21,10 @@ impl<'a> Scale<'a> {
     /// add up to at least the weight of the whole.
     pub(super) fn weigh(&self, text: &str) -> usize {
         let text = &*indexed_text(text);
-        self.tokens(text).max(text.len().div_ceil(MAX_BYTES_PER_TOKEN))
+        self.tokenizer.count(text).max(text.len().div_ceil(MAX_BYTES_PER_TOKEN))
     }
 
-    pub(super) fn tokens(&self, text: &str) -> usize {
-        self.tokenizer.count(text)
+    pub(super) fn token_ids(&self, text: &str) -> Vec<u32> {
+        self.tokenizer.ids(text)
     }
 }

@@ -63,41 +63,78 @@ impl Matrix {
     }
 
     /// The sum of the rows of `ids`; an id without a row adds nothing.
-    pub(super) fn sum(&self, ids: &[u32]) -> Vec<f32> {
+    pub(super) fn sum(&self, ids: impl Iterator<Item = u32>) -> Vec<f32> {
         let mut sum = vec![0.0; self.dimension];
-        for id in ids {
-            let row = *id as usize;
-            if row >= self.n_rows {
-                continue;
+        let places = ids.map(|id| id as usize).filter(|row| *row < self.n_rows);
+        match &self.rows {
+            Rows::Bytes { file, range } => {
+                let table = file.get(range.clone()).unwrap_or_default();
+                self.add_rows(&mut sum, places, table, |byte| f32::from(byte.cast_signed()));
             }
-            let scale = self.scales.get(row).copied().unwrap_or(1.0);
-            let place = row * self.dimension..(row + 1) * self.dimension;
-            match &self.rows {
-                Rows::Bytes { file, range } => {
-                    let row = file.get(range.clone()).and_then(|bytes| bytes.get(place)).unwrap_or_default();
-                    add(&mut sum, row, |byte| scale * f32::from(byte.cast_signed()));
-                }
-                Rows::Floats(floats) => {
-                    add(&mut sum, floats.get(place).unwrap_or_default(), |float| scale * float);
-                }
-            }
+            Rows::Floats(floats) => self.add_rows(&mut sum, places, floats, |float| float),
         }
         sum
     }
+
+    /// Four rows at a time: rows lie far apart, and one after the other each would wait for memory.
+    fn add_rows<T: Copy>(
+        &self,
+        sum: &mut [f32],
+        mut rows: impl Iterator<Item = usize>,
+        table: &[T],
+        number: impl Fn(T) -> f32,
+    ) {
+        let row = |row: usize| Row {
+            components: table.get(row * self.dimension..(row + 1) * self.dimension).unwrap_or_default(),
+            scale: self.scales.get(row).copied().unwrap_or(1.0),
+        };
+        loop {
+            match [rows.next(), rows.next(), rows.next(), rows.next()] {
+                [Some(a), Some(b), Some(c), Some(d)] => add_four(sum, [row(a), row(b), row(c), row(d)], &number),
+                last => return last.into_iter().flatten().for_each(|last| add(sum, row(last), &number)),
+            }
+        }
+    }
 }
 
-/// Sixteen at a time, so that the compiler knows the length and uses vector instructions; a model's dimension is
-/// a multiple of 16 in practice, and the rest is added one by one.
-fn add<T: Copy>(sum: &mut [f32], row: &[T], scaled: impl Fn(T) -> f32) {
-    let (sums, last_sums) = sum.as_chunks_mut::<16>();
-    let (parts, last_part) = row.as_chunks::<16>();
+#[derive(Clone, Copy)]
+struct Row<'t, T> {
+    components: &'t [T],
+    scale: f32,
+}
+
+/// Components added at a time, so that the compiler knows the length and uses vector instructions; a model's dimension
+/// is a multiple of 16 in practice, and the rest is added one by one.
+const STEP: usize = 16;
+
+fn add<T: Copy>(sum: &mut [f32], row: Row<'_, T>, number: &impl Fn(T) -> f32) {
+    let (sums, last_sums) = sum.as_chunks_mut::<STEP>();
+    let (parts, last_part) = row.components.as_chunks::<STEP>();
     for (sums, part) in sums.iter_mut().zip(parts) {
         for (component, value) in sums.iter_mut().zip(part) {
-            *component += scaled(*value);
+            *component += row.scale * number(*value);
         }
     }
     for (component, value) in last_sums.iter_mut().zip(last_part) {
-        *component += scaled(*value);
+        *component += row.scale * number(*value);
+    }
+}
+
+/// The same sums in the same order as four calls of [`add`].
+fn add_four<T: Copy>(sum: &mut [f32], rows: [Row<'_, T>; 4], number: &impl Fn(T) -> f32) {
+    let parts = rows.map(|row| row.components.as_chunks::<STEP>().0);
+    let [a, b, c, d] = parts;
+    let [p, q, r, s] = rows.map(|row| row.scale);
+    let (sums, last_sums) = sum.as_chunks_mut::<STEP>();
+    for ((((sums, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        for n in 0..STEP {
+            sums[n] = (((sums[n] + p * number(a[n])) + q * number(b[n])) + r * number(c[n])) + s * number(d[n]);
+        }
+    }
+    let n_done = a.len() * STEP;
+    for row in rows {
+        let rest = Row { components: row.components.get(n_done..).unwrap_or_default(), ..row };
+        add(last_sums, rest, number);
     }
 }
 

@@ -101,10 +101,14 @@ impl StaticModel {
     /// The vector of `text`, of length 1; all zero when the text holds no known token. Shape `[dimension]`.
     #[must_use]
     pub fn embed(&self, text: &str) -> Vec<f32> {
-        let mut ids = self.tokenizer.first_ids(text, MAX_EMBEDDED_TOKENS);
+        self.embed_ids(&self.tokenizer.first_ids(text, MAX_EMBEDDED_TOKENS))
+    }
+
+    /// The vector of the text with these token ids, all of them or at least the first [`MAX_EMBEDDED_TOKENS`].
+    #[must_use]
+    pub fn embed_ids(&self, ids: &[u32]) -> Vec<f32> {
         let unknown = self.tokenizer.unknown_id();
-        ids.retain(|id| *id != unknown);
-        let mut vector = self.matrix.sum(&ids);
+        let mut vector = self.matrix.sum(ids.iter().take(MAX_EMBEDDED_TOKENS).copied().filter(|id| *id != unknown));
         let length = vector.iter().map(|component| component * component).sum::<f32>().sqrt();
         if length > 0.0 {
             vector.iter_mut().for_each(|component| *component /= length);
@@ -130,6 +134,7 @@ mod tests {
         assert_eq!(model.tokenizer().count(text), ids.len(), "{text}");
         let vector = model.embed(text);
         assert_eq!(vector.len(), 256);
+        assert_eq!(model.embed_ids(ids), vector, "{text}");
         for (component, expected) in vector.iter().zip(first_components) {
             assert!((component - expected).abs() < 1e-4, "{text}: {component} is not {expected}");
         }
@@ -159,6 +164,7 @@ mod tests {
         let model = StaticModel::builtin();
         let long = "logging ".repeat(MAX_EMBEDDED_TOKENS);
         assert_eq!(model.embed(&long), model.embed(&format!("{long} and something else")));
+        assert_eq!(model.embed(&long), model.embed_ids(&model.tokenizer().ids(&format!("{long} and something else"))));
         assert_eq!(model.embed(""), vec![0.0; 256]);
         assert_eq!(model.embed(&"x".repeat(61)), vec![0.0; 256]);
         let length: f32 = model.embed("a working directory").iter().map(|component| component * component).sum();

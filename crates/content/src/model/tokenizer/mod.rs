@@ -34,7 +34,12 @@ impl Tokenizer {
     /// Number of tokens of `text`, unknown ones included.
     #[must_use]
     pub fn count(&self, text: &str) -> usize {
-        self.first_ids(text, usize::MAX).len()
+        let mut n_tokens = 0;
+        self.for_each_word(text, &mut |word, n_chars| {
+            n_tokens += self.n_pieces(word, n_chars);
+            true
+        });
+        n_tokens
     }
 
     /// The token ids of `text`.
@@ -51,12 +56,17 @@ impl Tokenizer {
             self.push_word(word, n_chars, &mut ids);
             ids.len() < limit
         };
-        match &self.rules {
-            Rules::Documentation => documentation::for_each_word(text, self.max_word_chars, &mut on_word),
-            Rules::Bert(options) => bert::for_each_word(text, *options, self.max_word_chars, &mut on_word),
-        }
+        self.for_each_word(text, &mut on_word);
         ids.truncate(limit);
         ids
+    }
+
+    /// Calls `on_word` with each word's bytes and number of characters until it says that no more are wanted.
+    fn for_each_word(&self, text: &str, on_word: &mut impl FnMut(&[u8], usize) -> bool) {
+        match &self.rules {
+            Rules::Documentation => documentation::for_each_word(text, self.max_word_chars, on_word),
+            Rules::Bert(options) => bert::for_each_word(text, *options, self.max_word_chars, on_word),
+        }
     }
 
     /// The id of what is not in the vocabulary.
@@ -67,6 +77,19 @@ impl Tokenizer {
     /// The largest id.
     pub(super) const fn max_id(&self) -> u32 {
         self.max_id
+    }
+
+    /// Number of ids that [`Self::push_word`] adds.
+    fn n_pieces(&self, word: &[u8], n_chars: usize) -> usize {
+        let mut node = (n_chars <= self.max_word_chars).then_some(self.first);
+        let (mut rest, mut n_pieces) = (word, 0);
+        while !rest.is_empty() {
+            let Some((_, n_bytes)) = node.and_then(|node| self.pieces.longest(node, rest)) else { return 1 };
+            n_pieces += 1;
+            rest = rest.get(n_bytes..).unwrap_or_default();
+            node = self.next;
+        }
+        n_pieces
     }
 
     /// The longest known piece from the left, again and again; the whole word is unknown if at some point none fits.

@@ -95,7 +95,7 @@ fn print_text(url: &CanonicalUrl, page: &ParsedPage, chunks: &[Chunk], context: 
     for (position, chunk) in chunks.iter().take(MAX_SHOWN).enumerate() {
         let anchor = chunk.anchor.as_deref().map_or_else(String::new, |anchor| format!("#{anchor} "));
         let path = chunk.heading_path.join(" › ");
-        output.text(format!("{position:>3}  {:>4} tokens  {anchor}{path}", chunk.tokens));
+        output.text(format!("{position:>3}  {:>4} tokens  {anchor}{path}", chunk.n_tokens()));
     }
 }
 
@@ -106,7 +106,7 @@ fn to_json(url: &CanonicalUrl, page: &ParsedPage, chunks: &[Chunk]) -> serde_jso
         .iter()
         .map(|chunk| {
             serde_json::json!({
-                "heading_path": chunk.heading_path, "anchor": chunk.anchor, "tokens": chunk.tokens,
+                "heading_path": chunk.heading_path, "anchor": chunk.anchor, "tokens": chunk.n_tokens(),
                 "range": chunk.range, "text": chunk.text,
             })
         })
