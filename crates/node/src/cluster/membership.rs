@@ -117,11 +117,12 @@ impl Announcer {
 
     /// Tells and learns for ever.
     pub(super) async fn keep(&self, nodes: &watch::Sender<Nodes>) {
-        let (mut n_rounds_back, mut round) = (SETTLING_ROUNDS, 0);
+        let (mut n_rounds_back, mut round, mut told) = (SETTLING_ROUNDS, 0, None);
         loop {
             match self.round().await {
                 Ok((records, is_drain_asked)) => {
                     self.set_trouble(None);
+                    told = None;
                     if n_rounds_back < SETTLING_ROUNDS {
                         n_rounds_back += 1;
                     }
@@ -130,7 +131,9 @@ impl Announcer {
                     nodes.send_replace(Nodes { round, records, is_settled, is_drain_asked });
                 }
                 Err(error) => {
-                    if n_rounds_back > 0 {
+                    // Another cause is news.
+                    if told != Some(error.code) {
+                        told = Some(error.code);
                         tracing::warn!(%error, "list of nodes not reached, this node starts nothing until it is");
                     }
                     n_rounds_back = 0;
