@@ -4,7 +4,7 @@
 //! first one starts there meanwhile it starts without a right. `crate::sabotage` runs the same with a build that has no
 //! fence.
 
-use super::{CLAIM_TTL, Cluster, N_SKIPPED, origin};
+use super::{Cluster, N_SKIPPED, origin};
 use crate::origin::Origin;
 use crate::place::{PATIENCE, Running};
 use argiope_protocol::{CanonicalUrl, ShardId};
@@ -14,12 +14,16 @@ use std::time::{Duration, Instant};
 
 const DELAY: Duration = Duration::from_millis(300);
 const N_HOSTS: usize = 20;
+/// Of each host, and as many more as the new owner fetches in a second, for each second of the freeze: there must be some left.
 const N_PAGES: usize = 50;
+const PAGES_A_SECOND: u64 = 3;
+/// Longer than in other tests, so that there is time to see what is started without a right.
+const CLAIM_TTL: Duration = Duration::from_secs(10);
 /// From the awakening until the new owner may go on; its claims, renewed each fifth of their life, hold for longer.
-const ALONE: Duration = Duration::from_secs(3);
+const ALONE: Duration = Duration::from_secs(7);
 /// After that, until the frozen node has its shards again, or should.
 const WATCH: Duration = Duration::from_secs(7);
-const MAX_TAKEOVER: Duration = Duration::from_secs(12);
+const MAX_TAKEOVER: Duration = Duration::from_secs(24);
 
 /// What was seen of a crawl whose owner was frozen.
 #[derive(Debug)]
@@ -50,11 +54,14 @@ struct Look {
 #[track_caller]
 pub(crate) fn freeze_an_owner(test: &str, frozen: Duration, broken: Option<(&Path, &str)>) -> Option<Findings> {
     let mut cluster = Cluster::start(test)?;
-    let origin = origin(N_HOSTS, N_PAGES, 71);
+    let n_pages = N_PAGES + usize::try_from(PAGES_A_SECOND * frozen.as_secs()).expect("a short time");
+    let origin = origin(N_HOSTS, n_pages, 71);
     for name in ["node-a", "node-b"] {
+        let ttl = CLAIM_TTL.as_secs().to_string();
+        let place = cluster.place().with("ARGIOPE_FRONTIER_CLAIM_TTL_SECS", &ttl);
         let place = match broken {
-            Some((program, part)) => cluster.place().with_program(program).with("ARGIOPE_SABOTAGE", part),
-            None => cluster.place(),
+            Some((program, part)) => place.with_program(program).with("ARGIOPE_SABOTAGE", part),
+            None => place,
         };
         cluster.add_at(place, name, &[]);
     }
@@ -70,11 +77,11 @@ pub(crate) fn freeze_an_owner(test: &str, frozen: Duration, broken: Option<(&Pat
     cluster.signal("node-a", Signal::CONT);
     looks.extend(watch(&cluster, "node-a", &origin, WATCH));
     let n_foreign = foreign_starts(&origin, &looks);
-    let is_exact = (n_foreign == 0).then(|| is_exact(crawl));
+    let is_exact = (n_foreign == 0).then(|| is_exact(crawl, n_pages));
     let findings = Findings { n_violations: origin.violations(DELAY, 1).len(), n_foreign, is_exact };
     println!("{findings:?} of {} requests, {} looks at owners", origin.log().len(), looks.len());
     if findings.is_clean() {
-        let n_all = serde_json::Value::from(N_HOSTS * N_PAGES);
+        let n_all = serde_json::Value::from(N_HOSTS * n_pages);
         let summary = cluster.verify();
         assert_eq!((&summary["pages"], &summary["heads"]), (&n_all, &n_all));
     }
@@ -82,10 +89,10 @@ pub(crate) fn freeze_an_owner(test: &str, frozen: Duration, broken: Option<(&Pat
 }
 
 /// Whether the crawl ends with just the ledger that the site gives.
-fn is_exact(crawl: Running) -> bool {
-    let exact = [N_HOSTS * N_PAGES, 0, N_HOSTS * N_SKIPPED, 0, 0, 0].map(|n| Some(n as u64));
+fn is_exact(crawl: Running, n_pages: usize) -> bool {
+    let exact = [N_HOSTS * n_pages, 0, N_HOSTS * N_SKIPPED, 0, 0, 0].map(|n| Some(n as u64));
     let names = ["stored", "unchanged", "skipped", "failed", "queued", "leased"];
-    crawl.kill_after(PATIENCE).is_some_and(|ended| names.map(|name| ended.summary()[name].as_u64()) == exact)
+    crawl.kill_after(PATIENCE * 2).is_some_and(|ended| names.map(|name| ended.summary()[name].as_u64()) == exact)
 }
 
 /// Looks at the owners of all shards for so long.
