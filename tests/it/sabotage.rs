@@ -151,7 +151,6 @@ fn heavy_the_zombie_check_catches_a_build_without_a_fence() {
     // The sound build is judged by `fault_a_zombie_owner_starts_nothing_where_another_node_owns`, in the same way.
     let program = Build::make().argiope;
     let Some(findings) = freeze_an_owner(test, Duration::ZERO, Some((&program, "fence"))) else { return };
-    // Half of the hosts are the frozen node's, each of which is asked up to three times a second for seven seconds; seen are
-    // those between two looks at the owners. A sound build starts none.
-    assert!(findings.n_foreign >= 5 && !findings.is_clean(), "without a fence: {findings:?}");
+    // The check asks for none at all; on a busy machine only a few are seen between two looks at the owners.
+    assert!(findings.n_foreign > 0 && !findings.is_clean(), "without a fence: {findings:?}");
 }
