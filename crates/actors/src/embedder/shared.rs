@@ -1,7 +1,7 @@
 //! The embedder of a node of a cluster: its own first, those of other nodes when its own has no credit left, or when it
 //! does not have the role. The page stays where it was fetched; texts go and vectors come back.
 
-use super::adapter::{EmbedError, Embedder};
+use super::adapter::{EmbedError, Embedder, ReadText};
 use crate::frontier::{Embedded, Frontier};
 use crate::metrics::{EmbedPlace, Metrics};
 use crate::support::StoreWait;
@@ -98,6 +98,16 @@ impl Embedder for SharedEmbedder {
 
     fn tokenizer(&self) -> &Tokenizer {
         self.own.tokenizer()
+    }
+
+    async fn embed_read(&self, texts: Vec<ReadText<'_>>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        if !texts.is_empty()
+            && let Some(Ok(_permit)) = self.credit.as_ref().map(Semaphore::try_acquire)
+        {
+            self.metrics.embed_call(EmbedPlace::Here);
+            return self.own.embed_read(texts).await;
+        }
+        self.embed(texts.into_iter().map(|read| read.text.to_owned()).collect()).await
     }
 
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
